@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * libmapdirect: RDMA to a file on a DAX file system, under a layout lease.
+ *
+ * Rules for every call, unless its comment says otherwise:
+ * - It returns an object or NULL, 0 or -1. On failure errno is set, nothing
+ *   has changed, and md_errmsg() has a sentence: file, range, cause, remedy.
+ * - It may be called from any thread, and not from a signal handler.
+ * - Offsets and lengths are bytes; times are nanoseconds of CLOCK_MONOTONIC,
+ *   budgets are milliseconds.
+ * - Structures that the caller fills begin with their size; set it with
+ *   sizeof. Members beyond the given size count as zero, and zero is the
+ *   default of every member.
+ * - After fork(2) the child's copy of a context is dead: every call on it or
+ *   on what came from it fails with ECHILD.
+ *
+ * See mapdirect(7) for the model: leases, breaks, the deadline.
+ */
+#ifndef MAPDIRECT_H
+#define MAPDIRECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <infiniband/verbs.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct md_context;
+struct md_map;
+struct md_peer;
+
+/**
+ * md_errmsg - the sentence of the last call that failed in this thread
+ *
+ * Never NULL; "" before the first failure. Valid until the next md_ call of
+ * this thread that fails. Does not touch errno.
+ */
+const char *md_errmsg(void);
+
+/* ---- context ---------------------------------------------------------- */
+
+/* md_context_attr.flags */
+#define MD_OPEN_NO_THREAD (1U << 0) /* the caller runs md_process() itself */
+
+/**
+ * struct md_context_attr - settings of a context
+ * @size:            sizeof(struct md_context_attr)
+ * @flags:           MD_OPEN_* bits
+ * @drain_budget_ms: how long a break waits for open uses, for peers and for
+ *                   the acknowledgement of MD_EVENT_BREAK before it goes on
+ *                   without them; 1 to 60000, 0 means 250
+ * @restore_limit_ms: how long MD_MAP_RESTORE and md_restore() keep trying
+ *                   while the file does not fit (too short, or with holes that
+ *                   may not be filled) before the map is lost; up to 3600000,
+ *                   0 means 5000
+ * @device:          path of the module's device; NULL means /dev/mapdirect
+ */
+struct md_context_attr {
+	size_t size;
+	uint32_t flags;
+	uint32_t drain_budget_ms;
+	uint32_t restore_limit_ms;
+	const char *device;
+};
+
+/**
+ * md_open - make a context
+ * @attr: settings, or NULL for the defaults
+ *
+ * Starts the service thread that carries out breaks, unless MD_OPEN_NO_THREAD.
+ * The thread blocks all signals. Opens no device: that waits for md_map().
+ *
+ * errno: EINVAL (unknown flag, size or value), ENOMEM, EMFILE, ENFILE, EAGAIN
+ * (no thread).
+ */
+struct md_context *md_open(const struct md_context_attr *attr);
+
+/**
+ * md_close - end a context
+ * @ctx: a context, or NULL (nothing happens)
+ *
+ * Stops the service thread and frees the context and events not fetched.
+ * Waits for the step of a break that the thread is in, not for a break.
+ * After fork, in the child, it only frees memory and does not fail.
+ *
+ * errno: EBUSY (a map or an unacknowledged event is left).
+ */
+int md_close(struct md_context *ctx);
+
+/**
+ * md_fd - the descriptor to poll
+ * @ctx: a context
+ *
+ * Poll it for POLLIN; do not read or close it. With a service thread it is
+ * readable when md_get_event() has something; with MD_OPEN_NO_THREAD also when
+ * md_process() is to be called.
+ */
+int md_fd(struct md_context *ctx);
+
+/**
+ * md_process - do what is due, in a context without a service thread
+ * @ctx: a context opened with MD_OPEN_NO_THREAD
+ *
+ * Handles lease events and timers: all steps of a break that can be done now.
+ * Never waits for peers, uses or acknowledgements; it can take as long as the
+ * kernel takes to deregister the regions or, on restore, to lease and register
+ * the range again. Only one thread at a time may call it. A break that nobody
+ * processes runs into the kernel's deadline, and the process is killed.
+ *
+ * Returns 0. errno: EINVAL (the context has a service thread), ECHILD.
+ */
+int md_process(struct md_context *ctx);
+
+/* ---- what can be done here -------------------------------------------- */
+
+/* Who keeps the promise that blocks do not move under DMA. */
+enum md_provider {
+	MD_PROVIDER_NONE,
+	MD_PROVIDER_KMOD, /* fsdax file, layout lease through mapdirect.ko */
+};
+
+/**
+ * struct md_query_result - what md_query() found
+ * @size:               in: sizeof(struct md_query_result)
+ * @provider:           who could lease the range; MD_PROVIDER_NONE if nobody
+ * @error:              0, or the errno that md_map() would fail with
+ * @file_size:          bytes
+ * @unallocated_offset: file offset of the first hole or unwritten extent in
+ *                      the range (MD_MAP_ALLOCATE would fill it)
+ * @unallocated_length: bytes in that hole, 0 if the range is all written
+ * @break_cap_ms:       the module's cap on the deadline of a break
+ * @lease_break_ms:     /proc/sys/fs/lease-break-time
+ * @reason:             a sentence: why not, or who will serve
+ */
+struct md_query_result {
+	size_t size;
+	enum md_provider provider;
+	int error;
+	uint64_t file_size;
+	uint64_t unallocated_offset;
+	uint64_t unallocated_length;
+	uint32_t break_cap_ms;
+	uint32_t lease_break_ms;
+	char reason[256];
+};
+
+/**
+ * md_query - tell whether and how a range could be mapped, taking nothing
+ * @ctx:    a context (its device is asked)
+ * @fd:     the file
+ * @offset: as for md_map()
+ * @length: as for md_map()
+ * @result: filled in; @result->size must be set
+ *
+ * Returns 0 when the question could be answered, also if the answer is no.
+ * What only shows when a lease is really taken (another break under way, an
+ * overlapping lease, RLIMIT_MEMLOCK) is not foreseen. Does file system calls,
+ * so it can block on a slow one.
+ *
+ * errno: EINVAL (result), EBADF, ECHILD.
+ */
+int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
+	     struct md_query_result *result);
+
+/* ---- map -------------------------------------------------------------- */
+
+/* md_map_attr.flags */
+#define MD_MAP_ALLOCATE (1U << 0) /* allocate and write zeroes through holes */
+#define MD_MAP_RESTORE (1U << 1)  /* lease and register again after each break */
+
+/**
+ * struct md_map_attr - settings of a map
+ * @size:     sizeof(struct md_map_attr)
+ * @flags:    MD_MAP_* bits
+ * @provider: MD_PROVIDER_NONE (0) asks for MD_PROVIDER_KMOD
+ */
+struct md_map_attr {
+	size_t size;
+	uint32_t flags;
+	enum md_provider provider;
+};
+
+enum md_map_state {
+	MD_MAP_LIVE = 1, /* leased: usable */
+	MD_MAP_BREAKING, /* a break or md_release() is being carried out */
+	MD_MAP_RELEASED, /* no lease; it may come back by restore */
+	MD_MAP_LOST,	 /* no lease, for good: dereg, unmap, map again */
+};
+
+/**
+ * md_map - take the layout lease of a file range and map it
+ * @ctx:    a context
+ * @fd:     a regular file on a DAX file system, open O_RDWR; duplicated, so
+ *          the caller may close it
+ * @offset: multiple of the page size
+ * @length: 1 or more, rounded up to whole pages; the range must end within
+ *          the last page of the file
+ * @attr:   settings, or NULL for the defaults
+ *
+ * The caller owns the file or has CAP_LEASE. The address is reserved until
+ * md_unmap(), whatever becomes of the lease, and chosen so that huge mappings
+ * fit wherever the file's blocks allow them. The pinned pages count against
+ * RLIMIT_MEMLOCK (once here and once per region) unless CAP_IPC_LOCK.
+ *
+ * Blocks while pages are faulted in and pinned. A break that comes during the
+ * call makes it fail with EAGAIN.
+ *
+ * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (not a regular file), EACCES (not
+ * open for reading and writing), ENODEV (not DAX), EOPNOTSUPP (file system or
+ * provider), ENXIO (beyond the end of the file), ENODATA (not allocated, and
+ * no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
+ * EEXIST (overlaps another lease), EAGAIN (break under way), EBUSY (extents
+ * not stable), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ECHILD.
+ */
+struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
+		      const struct md_map_attr *attr);
+
+/**
+ * md_unmap - release the lease and give the address range back
+ * @map: a map in any state, or NULL (nothing happens)
+ *
+ * Events of the map that were not fetched are dropped. In a break it joins in
+ * and finishes it. If somebody else still pins pages (a vmsplice, say), the
+ * kernel keeps the lease until they are gone; the call does not wait.
+ *
+ * errno: EBUSY (regions, attached queue pairs, open uses or unacknowledged
+ * events are left), ECHILD.
+ */
+int md_unmap(struct md_map *map);
+
+/**
+ * md_map_addr, md_map_length, md_map_offset, md_map_state,
+ * md_map_generation, md_map_provider - look at a map
+ *
+ * Address, length (bytes, as mapped), file offset and provider never change.
+ * The generation is that of the current or, without a lease, of the last one.
+ * State and generation may have changed by the time the caller looks at them:
+ * only md_map_get() makes sure. They do not fail.
+ */
+void *md_map_addr(const struct md_map *map);
+size_t md_map_length(const struct md_map *map);
+off_t md_map_offset(const struct md_map *map);
+enum md_map_state md_map_state(const struct md_map *map);
+uint64_t md_map_generation(const struct md_map *map);
+enum md_provider md_map_provider(const struct md_map *map);
+
+/**
+ * md_map_get - begin a use of a map
+ * @map: a map
+ *
+ * A use brackets CPU loads and stores in the mapping, reading lkey and rkey,
+ * and work requests from before posting until the completion was polled. While
+ * it is open the lease stays, unless it is open for longer than the drain
+ * budget of a break. No lock, no system call.
+ *
+ * errno: EAGAIN (no lease now: retry after MD_EVENT_RESTORED), ESTALE (lost),
+ * ECHILD.
+ */
+int md_map_get(struct md_map *map);
+
+/**
+ * md_map_put - end a use; from any thread, once per successful md_map_get()
+ * @map: a map
+ *
+ * Does not fail and keeps errno.
+ */
+void md_map_put(struct md_map *map);
+
+/**
+ * md_persist - make stores and completed RDMA writes durable
+ * @map:    a map
+ * @offset: bytes from the start of the map
+ * @length: bytes; offset + length within the map
+ *
+ * Flushes CPU caches (libpmem). What a peer wrote is covered once its
+ * completion was seen, by whatever means the application has. Works in an open
+ * use also while a break is under way; the break waits for it. Durable data
+ * stays in the file across any break, save what the breaker itself removes.
+ *
+ * errno: EINVAL (range), EAGAIN (no lease any more), ESTALE (lost), ECHILD.
+ */
+int md_persist(struct md_map *map, size_t offset, size_t length);
+
+/**
+ * md_release - give the lease back by choice
+ * @map: a map
+ *
+ * Starts what a break does: the gate is shut, MD_EVENT_BREAK is reported with
+ * reason MD_REASON_RELEASE, and so on to MD_EVENT_RELEASED. Does not wait. The
+ * map then stays RELEASED until md_restore(), MD_MAP_RESTORE notwithstanding.
+ * In a break it only has that last effect.
+ *
+ * errno: ESTALE (lost), ECHILD.
+ */
+int md_release(struct md_map *map);
+
+/**
+ * md_restore - lease the range and register all regions again
+ * @map: a map
+ *
+ * Needed without MD_MAP_RESTORE, or after md_release(); otherwise cuts short
+ * the pause before the next try. Does not wait: MD_EVENT_RESTORED or
+ * MD_EVENT_LOST tells. Starts only when no use is open. Nothing to do on a
+ * LIVE map is success.
+ *
+ * errno: ESTALE (lost), ECHILD.
+ */
+int md_restore(struct md_map *map);
+
+/* ---- memory region ---------------------------------------------------- */
+
+/**
+ * struct md_mr - a registered sub-range of a map; read only
+ * @pd:     as registered
+ * @map:    as registered
+ * @addr:   first byte, in the mapping
+ * @length: bytes
+ * @access: IBV_ACCESS_* bits
+ * @lkey:   for local work requests
+ * @rkey:   for peers
+ *
+ * The handle lives until md_dereg_mr(), across breaks. Both keys are new after
+ * each restore: read them only inside a use (md_map_get()).
+ */
+struct md_mr {
+	struct ibv_pd *pd;
+	struct md_map *map;
+	void *addr;
+	size_t length;
+	int access;
+	uint32_t lkey;
+	uint32_t rkey;
+};
+
+/**
+ * md_reg_mr - register part of a leased map; stands in for ibv_reg_mr(3)
+ * @pd:     protection domain; must outlive the region
+ * @map:    a map in state LIVE
+ * @offset: bytes from the start of the map, any alignment
+ * @length: bytes, 1 or more; offset + length within the map
+ * @access: IBV_ACCESS_LOCAL_WRITE, REMOTE_READ, REMOTE_WRITE, REMOTE_ATOMIC,
+ *          RELAXED_ORDERING. ON_DEMAND, MW_BIND, ZERO_BASED and HUGETLB are
+ *          refused: the region dies in a break, and what hangs on it with it.
+ *
+ * Registers inside the live lease, never outside one. In a break the region is
+ * deregistered behind the handle: from then on the old keys are dead, and no
+ * work request that uses them reaches memory. Blocks for the registration; a
+ * break that comes meanwhile waits for it.
+ *
+ * errno: EINVAL (range, access), EOPNOTSUPP (access), EAGAIN (no lease now),
+ * ESTALE (lost), ECHILD, and what ibv_reg_mr() fails with.
+ */
+struct md_mr *md_reg_mr(struct ibv_pd *pd, struct md_map *map, size_t offset, size_t length,
+			int access);
+
+/**
+ * md_dereg_mr - deregister a region and free the handle
+ * @mr: a region in any state of its map, or NULL (nothing happens)
+ *
+ * Blocks for ibv_dereg_mr(3). During a break it waits for the step that the
+ * break is in.
+ *
+ * errno: what ibv_dereg_mr() fails with (the handle stays valid), ECHILD.
+ */
+int md_dereg_mr(struct md_mr *mr);
+
+/* ---- queue pairs ------------------------------------------------------ */
+
+/**
+ * md_attach_qp - tell that the traffic of a queue pair uses a map
+ * @map:  a map
+ * @qp:   a queue pair of the application; must outlive the attachment
+ * @peer: whose traffic it is; NULL (sessions with peers are not there yet)
+ *
+ * If a break's drain budget runs out, attached queue pairs are set to the
+ * error state (ibv_modify_qp(3), IBV_QPS_ERR), which ends their traffic; each
+ * is told by MD_EVENT_QP_FENCED. A queue pair may be attached to several maps.
+ * The library does nothing else to it. Works in every state of the map.
+ *
+ * errno: EINVAL (peer is not NULL), EEXIST (attached already), ENOMEM, ECHILD.
+ */
+int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
+
+/**
+ * md_detach_qp - end an attachment, before destroying the queue pair
+ * @map: the map
+ * @qp:  the queue pair
+ *
+ * Its MD_EVENT_QP_FENCED, if not fetched yet, is dropped.
+ *
+ * errno: ENOENT (not attached), EBUSY (its event was fetched and not
+ * acknowledged), ECHILD.
+ */
+int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
+
+/**
+ * md_fence_qp - set an attached queue pair to the error state now
+ * @map: the map
+ * @qp:  the queue pair
+ *
+ * For applications that recall peers by their own protocol and find one that
+ * does not answer. Stops traffic; the barrier is the deregistration that the
+ * break does next. Reported by MD_EVENT_QP_FENCED. Nothing to do on one
+ * that was fenced already.
+ *
+ * errno: ENOENT (not attached), ECHILD, and what ibv_modify_qp() fails with.
+ */
+int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
+
+/* ---- events ----------------------------------------------------------- */
+
+enum md_event_type {
+	MD_EVENT_BREAK = 1, /* stop using the map, put uses, then ack this event */
+	MD_EVENT_QP_FENCED, /* an attached queue pair was set to the error state */
+	MD_EVENT_RELEASED,  /* the lease is gone; @timeline tells how it went */
+	MD_EVENT_RESTORED,  /* leased and registered again, with new keys */
+	MD_EVENT_LOST,	    /* it will not come back; @error and @message say why */
+	MD_EVENT_LATE,	    /* pins remain and the kernel's deadline is near */
+};
+
+enum md_reason {
+	MD_REASON_NONE,
+	MD_REASON_LAYOUT,   /* the file system changes the file's layout */
+	MD_REASON_TRUNCATE, /* blocks are taken out of the file */
+	MD_REASON_UNMAP,    /* this process unmapped the file under the library */
+	MD_REASON_RELEASE,  /* md_release() */
+	MD_REASON_REVOKED,  /* the kernel's deadline passed */
+	MD_REASON_BUDGET,   /* QP_FENCED: the drain budget ran out */
+	MD_REASON_REQUEST,  /* QP_FENCED: md_fence_qp() */
+};
+
+/**
+ * struct md_timeline - when the steps of the last break were done
+ *
+ * CLOCK_MONOTONIC nanoseconds; 0: not reached, or not needed.
+ * @broken:       the kernel noticed (md_release(): the call)
+ * @noticed:      the library read the event; gate shut
+ * @told:         MD_EVENT_BREAK was queued
+ * @drained:      uses put and the event acknowledged, or the budget ran out
+ * @fenced:       stragglers' queue pairs were set to ERR
+ * @deregistered: no region is left
+ * @released:     the kernel verified that no pin is left: the breaker goes on
+ * @restored:     leased and registered again (in MD_EVENT_RESTORED)
+ * @deadline:     the kernel's, 0 if there was none
+ */
+struct md_timeline {
+	uint64_t broken;
+	uint64_t noticed;
+	uint64_t told;
+	uint64_t drained;
+	uint64_t fenced;
+	uint64_t deregistered;
+	uint64_t released;
+	uint64_t restored;
+	uint64_t deadline;
+};
+
+/**
+ * struct md_event - what happened to a map
+ * @type:         what
+ * @map:          to which map
+ * @generation:   of the lease that it is about; RESTORED: of the new one
+ * @count:        1, or more if it happened again before it was fetched (then
+ *                the rest tells of the last time)
+ * @reason:       why
+ * @breaker_pid:  who breaks; 0: not known, or not visible in this namespace
+ * @breaker_comm: name of that thread, or ""
+ * @qp:           QP_FENCED: the queue pair
+ * @peer:         QP_FENCED: as attached
+ * @error:        LOST, LATE: an errno
+ * @timeline:     so far
+ * @message:      a sentence for a log
+ */
+struct md_event {
+	enum md_event_type type;
+	struct md_map *map;
+	uint64_t generation;
+	uint32_t count;
+	enum md_reason reason;
+	int breaker_pid;
+	char breaker_comm[16];
+	struct ibv_qp *qp;
+	struct md_peer *peer;
+	int error;
+	struct md_timeline timeline;
+	char message[192];
+};
+
+/**
+ * md_get_event - fetch the next event
+ * @ctx:        a context
+ * @event:      out
+ * @timeout_ms: 0 does not wait, -1 waits for ever. With MD_OPEN_NO_THREAD a
+ *              waiting call runs md_process() meanwhile
+ *
+ * Every kind of event has one preallocated place per map (QP_FENCED: per
+ * attachment), so none is lost and nothing is allocated in a break. The event
+ * stays valid until md_ack_event(). No lock is held: any call may follow.
+ *
+ * errno: EAGAIN (none within the time), EINTR, ECHILD.
+ */
+int md_get_event(struct md_context *ctx, struct md_event **event, int timeout_ms);
+
+/**
+ * md_ack_event - return an event
+ * @event: from md_get_event(), or NULL (nothing happens)
+ *
+ * MD_EVENT_BREAK: says that the application's own work with the map has ended
+ * (its peers told, its stragglers fenced); the break goes on once all uses are
+ * put as well. It does not wait for the acknowledgement beyond the drain
+ * budget. Does not fail and keeps errno.
+ */
+void md_ack_event(struct md_event *event);
+
+/**
+ * md_event_str, md_reason_str, md_state_str - names, for logs
+ *
+ * Static text; "unknown" for a value without a name.
+ */
+const char *md_event_str(enum md_event_type type);
+const char *md_reason_str(enum md_reason reason);
+const char *md_state_str(enum md_map_state state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
