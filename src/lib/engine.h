@@ -68,10 +68,10 @@ enum md__in {
 #define MD__DO_LOSE (1U << 1)	  /* set the gate to ESTALE */
 #define MD__DO_OPEN (1U << 2)	  /* open the gate */
 #define MD__DO_TELL (1U << 3)	  /* queue MD_EVENT_BREAK */
-#define MD__DO_LATE (1U << 4)	  /* queue MD_EVENT_LATE */
-#define MD__DO_RELEASED (1U << 5) /* queue MD_EVENT_RELEASED */
-#define MD__DO_RESTORED (1U << 6) /* queue MD_EVENT_RESTORED */
-#define MD__DO_LOST (1U << 7)	  /* queue MD_EVENT_LOST */
+#define MD__EV_LATE (1U << 4)	  /* queue MD_EVENT_LATE */
+#define MD__EV_RELEASED (1U << 5) /* queue MD_EVENT_RELEASED */
+#define MD__EV_RESTORED (1U << 6) /* queue MD_EVENT_RESTORED */
+#define MD__EV_LOST (1U << 7)	  /* queue MD_EVENT_LOST */
 #define MD__DO_FENCE (1U << 8)	  /* attached queue pairs to ERR */
 #define MD__DO_ACQUIRE (1U << 9)
 #define MD__DO_REGISTER (1U << 10) /* all regions of the map */
@@ -94,7 +94,7 @@ enum md__in {
  * @what:     which
  * @now:      CLOCK_MONOTONIC in ns, not 0
  * @broken:   BREAK: when the kernel noticed, ns
- * @deadline: BREAK: the kernel's, ns
+ * @deadline: BREAK: the kernel's, ns, not before @broken
  * @parties:  DONE: MD__PARTY_* bits
  * @random:   any number: jitter of a pause that this input begins
  */
@@ -148,7 +148,7 @@ unsigned int md__engine_start(struct md__engine *e, bool restore, uint64_t budge
  * @e:  the engine
  * @in: the input
  *
- * Returns MD__DO_* bits; @e->state and @e->timer are up to date.
+ * Returns MD__DO_* and MD__EV_* bits; @e->state and @e->timer are up to date.
  */
 unsigned int md__engine_step(struct md__engine *e, const struct md__input *in);
 
