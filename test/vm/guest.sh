@@ -1,0 +1,134 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Process 1 of a test guest, on the host's root: sets up what run.sh promises,
+# runs the command, checks that nothing is left of it, and sends the exit code.
+set -euo pipefail
+
+# Not ". FILE": sysfs says that its size is 0, and bash believes it.
+eval "$(cat /sys/firmware/qemu_fw_cfg/by_name/opt/mapdirect/job/raw)"
+
+exec {port}<>/dev/vport*p1 0</dev/null 1>&"$port" 2>&1
+
+finish()
+{
+	printf '\0%s %d\n' "$vm_token" "$1" >&"$port"
+	# The host ends the guest; it has all that it needs.
+	sleep infinity
+}
+
+trap 'echo "guest: the set-up failed" >&2; finish 125' EXIT
+
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+ln -sfn /proc/self/fd /dev/fd
+ln -sfn fd/1 /dev/stdout
+ln -sfn fd/2 /dev/stderr
+mkdir -p /lib/modules /mnt/pmem /mnt/pmem2
+mount --bind "$vm_modules" /lib/modules
+
+hostname mapdirect
+ulimit -l unlimited
+ulimit -c 0
+# TCG on a busy machine is slow: look for what is stuck, not for what is late.
+sysctl -q kernel.panic_on_oops=1 kernel.hung_task_timeout_secs=120 \
+	kernel.watchdog_thresh=60 kernel.sysrq=1
+
+# What the host's administrator set for its modules is not meant here.
+mount -t tmpfs modprobe.d /etc/modprobe.d
+modprobe -a nfit nd_pmem xfs dummy rdma_rxe ib_uverbs rdma_ucm
+
+# A file system on a whole NVDIMM. Extents on 2 MiB boundaries allow huge pages.
+pmem()
+{
+	local n=$1 reflink=$2 where=$3
+
+	ndctl create-namespace -f -e "namespace$n.0" -m fsdax -M mem >/dev/null
+	mkfs.xfs -q -f -m "reflink=$reflink" -d su=2m,sw=1 "/dev/pmem$n"
+	mount -t xfs -o dax=always "/dev/pmem$n" "$where"
+}
+
+pmem 0 0 /mnt/pmem
+pmem 1 1 /mnt/pmem2
+
+ip link set lo up
+ip link add dummy0 type dummy
+ip address add "$MD_ADDR/24" dev dummy0
+ip link set dummy0 up
+rdma link add rxe0 type rxe netdev dummy0
+
+if [[ $vm_kmod ]]; then
+	for module in $(modinfo -F depends "$vm_kmod" | tr , ' '); do
+		modprobe "$module"
+	done
+	insmod "$vm_kmod"
+fi
+
+mkdir -p "$OUT"
+if [[ $vm_out ]]; then
+	mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288 out "$OUT"
+fi
+
+# Says in the kernel log what is stuck when the time is about to be over.
+(sleep "$vm_warn" && echo w >/proc/sysrq-trigger) &
+disown
+
+cd "$vm_root"
+trap - EXIT
+set +e
+# Through a pipe: the port can be opened only once, so that /dev/stdout would
+# not work on the port itself.
+exec {pipe}> >(exec cat >&"$port")
+relay=$!
+(exec "$@" >&"$pipe" 2>&1 {port}>&- {pipe}>&-)
+code=$?
+exec {pipe}>&-
+
+# Up to 10 s, in tenths of a second.
+soon()
+{
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		"$@" 2>/dev/null && return
+		sleep 0.1
+	done
+	return 1
+}
+
+# True when no process is left but this one and the relay; kills them.
+alone()
+{
+	local dir pid left=0
+
+	for dir in /proc/[0-9]*; do
+		pid=${dir#/proc/}
+		if ((pid == 1 || pid == relay)) || [[ ! -e $dir/exe ]]; then
+			continue
+		fi
+		kill -KILL "$pid" && left=1
+	done
+	return "$left"
+}
+
+# run.sh takes it for what it is: a finding in the kernel log.
+complain()
+{
+	echo "<3>BUG: mapdirect guest: $1 after the command's end" >/dev/kmsg
+}
+
+cd /
+soon alone || complain "processes cannot be killed"
+soon eval '! kill -0 "$relay"' || complain "the output is held open"
+for where in /mnt/pmem /mnt/pmem2; do
+	soon umount "$where" || complain "$where stays in use"
+done
+if [[ $vm_kmod ]]; then
+	soon rmmod mapdirect || complain "the module stays in use"
+fi
+# The log is complete on the host when this has arrived there.
+echo "mapdirect guest: exit code $code" >/dev/kmsg
+finish "$code"

@@ -1,0 +1,231 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Boot a guest with a stock Debian kernel and run one command in it.
+#
+#   bash test/vm/run.sh [OPTION]... -- COMMAND [ARGUMENT]...
+#
+# --kernel K    which kernel (default 6.1; see kernel.sh)
+# --time S      kill the guest after S seconds, boot included (default 300)
+# --out DIR     what COMMAND writes to $OUT appears in DIR as it is written, and
+#               the kernel log in DIR/dmesg; without it $OUT is thrown away
+# --testing     load the test build of the module
+# --no-module   neither build nor load the module
+# --allow-kernel-line REGEX
+#               COMMAND will provoke a kernel report whose first line matches
+#               REGEX (see klog.sh): a failure unless it does; may be repeated
+#
+# COMMAND runs as root in the project's root directory, on the host's own root
+# file system: it sees the host's files as they are at the start, and its
+# changes go to memory and are lost. It has PATH, HOME, LANG and all MD_* of the
+# caller's environment, no stdin, and:
+#   /mnt/pmem     XFS on an emulated NVDIMM of 1 GiB, reflink=0, dax=always
+#   /mnt/pmem2    another, with reflink=1
+#   $MD_ADDR      the address of rxe0, a soft-RoCE device (on dummy0)
+#   mapdirect     the module, freshly built from src/kmod and loaded
+#   $OUT          a directory for results
+# Its stdout and stderr come to stdout, live. When it ends, whatever it left
+# running is killed, the file systems are unmounted and the module is unloaded;
+# what is still in use then is reported in the kernel log.
+#
+# MD_VM_MEM (default 2G) is the memory of the guest without the NVDIMMs.
+#
+# Exit code: COMMAND's (128+N if signal N killed it);
+#   3    the kernel log has a report that was not declared, or lacks one that was
+#   124  the time was over
+#   125  no guest, or the guest died without a word
+# Nothing outlives this script, however it ends: the guest gets a signal when
+# its parent dies, and all files it needs have no name any more when it starts.
+set -euo pipefail
+
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+root=$(realpath "$here/../..")
+kernel=6.1
+module=1
+seconds=300
+out=
+testing=()
+allow=()
+
+say()
+{
+	echo "vm: $*" >&2
+}
+
+fail()
+{
+	say "$*"
+	exit 125
+}
+
+while (($#)); do
+	case "$1" in
+	--testing)	testing=(--testing); shift; continue ;;
+	--no-module)	module=; shift; continue ;;
+	--)		shift; break ;;
+	--kernel | --time | --out | --allow-kernel-line)
+		(($# > 1)) || fail "$1 needs a value" ;;
+	*)		fail "unknown option $1 (the command goes after --)" ;;
+	esac
+	case "$1" in
+	--kernel)	kernel=$2 ;;
+	--time)		seconds=$2 ;;
+	--out)		out=$2 ;;
+	*)		allow+=("$2") ;;
+	esac
+	shift 2
+done
+(($#)) || fail "no command; usage: run.sh [OPTION]... -- COMMAND [ARGUMENT]..."
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--time takes whole seconds"
+
+assignments=$(bash "$here/kernel.sh" --kernel "$kernel") ||
+	fail "no kernel $kernel"
+eval "$assignments"
+export KVER MODDIR KCACHE
+initramfs=$(bash "$here/initramfs.sh") || fail "no initramfs"
+kmod=
+if [[ $module && ! -d $root/src/kmod ]]; then
+	say "there is no src/kmod: running without the module"
+elif [[ $module ]]; then
+	kmod=$(bash "$here/kmod.sh" --kernel "$kernel" "${testing[@]}") ||
+		fail "no module"
+fi
+
+# Names disappear at once; descriptors stay, also when this script is killed.
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+exec {result}<>"$tmp/result"
+if [[ $out ]]; then
+	mkdir -p "$out"
+	out=$(realpath "$out")
+	log=$out/dmesg
+	: >"$log"
+else
+	exec {logfd}<>"$tmp/log"
+	log=/proc/$$/fd/$logfd
+fi
+rm -rf "$tmp"
+
+quote()
+{
+	printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
+# The guest's busybox and bash both read it.
+job()
+{
+	local name
+
+	for name in PATH HOME LANG "${!MD_@}"; do
+		[[ ! ${!name+x} ]] ||
+			printf 'export %s=%s\n' "$name" "$(quote "${!name}")"
+	done
+	printf '%s\n' 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin' \
+		'export MD_ADDR=192.0.2.1 OUT=/run/out' \
+		"vm_root=$(quote "$root")" \
+		"vm_modules=$(quote "$MODDIR")" \
+		"vm_kmod=$(quote "$kmod")" \
+		"vm_out=$(quote "$out")" \
+		"vm_token=$token" \
+		"vm_warn=$((seconds > 20 ? seconds - 10 : seconds))"
+	printf 'set --'
+	for name; do
+		printf ' %s' "$(quote "$name")"
+	done
+	echo
+}
+
+# In QEMU's option syntax a comma is written twice.
+opt()
+{
+	printf '%s' "${1//,/,,}"
+}
+
+token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+cmdline=(console=ttyS0 panic=-1 oops=panic mitigations=off
+	printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=60)
+if [[ -r /dev/kvm && -w /dev/kvm ]]; then
+	accel=kvm:tcg
+else
+	accel=tcg
+	cmdline+=(tsc=unstable)
+fi
+# The label area makes 128 KiB of each NVDIMM; the rest stays a full GiB.
+nvdimm=size=$((1024 * 1024 * 1024 + 128 * 1024))
+qemu=(
+	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
+	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
+	-m "${MD_VM_MEM:-2G},slots=2,maxmem=64G"
+	-object "memory-backend-memfd,id=mem0,share=on,$nvdimm"
+	-device nvdimm,memdev=mem0,id=nv0,label-size=128K
+	-object "memory-backend-memfd,id=mem1,share=on,$nvdimm"
+	-device nvdimm,memdev=mem1,id=nv1,label-size=128K
+	-kernel "$VMLINUZ" -initrd "$initramfs"
+	-append "${cmdline[*]}"
+	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
+	-display none -nic none
+	-chardev "file,id=log,path=$(opt "$log"),append=on"
+	-serial chardev:log
+	-device virtio-serial-pci
+)
+if [[ $out ]]; then
+	qemu+=(-virtfs "local,path=$(opt "$out"),mount_tag=out,security_model=none,multidevs=remap")
+fi
+
+# "timeout" has one child: QEMU. It has nothing to put in order, so no TERM.
+vm=
+kill_guest()
+{
+	[[ ! $vm ]] || pkill -KILL -P "$vm" || kill "$vm" 2>/dev/null || true
+}
+
+stop()
+{
+	trap '' INT TERM HUP
+	kill_guest
+	wait
+}
+
+trap stop EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+exec {port}> >(exec perl "$here/relay.pl" "$token" 3>&"$result")
+relay=$!
+exec {job}< <(job "$@")
+setpriv --pdeathsig TERM timeout -s KILL "$seconds" \
+	setpriv --pdeathsig KILL "${qemu[@]}" \
+	-fw_cfg "name=opt/mapdirect/job,file=/proc/self/fd/$job" \
+	-chardev "file,id=port,path=/proc/self/fd/$port" \
+	-device virtserialport,chardev=port,nr=1 \
+	</dev/null >&2 &
+vm=$!
+exec {port}>&- {job}<&-
+
+# The relay ends with the command, or else with the guest.
+wait "$relay" || true
+code=$(<"/proc/$$/fd/$result")
+if [[ $code ]]; then
+	for ((i = 0; i < 40; i++)); do
+		! grep -qa 'mapdirect guest: exit code' "$log" || break
+		sleep 0.05
+	done
+	kill_guest
+fi
+ended=0
+wait "$vm" || ended=$?
+vm=
+
+judged=0
+bash "$here/klog.sh" "$log" "${allow[@]}" >&2 || judged=3
+if [[ $code ]]; then
+	((judged == 0)) || say "the kernel log is not clean (the command's exit code: $code)"
+	exit $((judged ? judged : code))
+fi
+if ((ended == 137)); then
+	say "the time was over: $seconds s; the guest was killed"
+	exit 124
+fi
+say "the guest died before the command ended; its last words:"
+tail -n 15 "$log" >&2
+exit $((judged ? judged : 125))
