@@ -29,6 +29,9 @@
 extern "C" {
 #endif
 
+/* The library itself is built with hidden visibility. */
+#pragma GCC visibility push(default)
+
 struct md_context;
 struct md_map;
 struct md_peer;
@@ -524,6 +527,8 @@ void md_ack_event(struct md_event *event);
 const char *md_event_str(enum md_event_type type);
 const char *md_reason_str(enum md_reason reason);
 const char *md_state_str(enum md_map_state state);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

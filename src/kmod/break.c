@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How a lease learns that it must go. XFS tells in two ways, and both are
+ * needed: lm_break of the layout lease (write, reflink, allocation), and
+ * the zap of the anchor (truncate, hole punch), because XFS waits for busy DAX
+ * pages before it breaks leases (xfs_break_layouts()). A zap is turned into
+ * lm_break by a work item, so that there is one path, one deadline, and every
+ * other holder on the inode is told too.
+ */
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+
+#include "lease.h"
+#include "protect.h"
+#include "trace.h"
+
+static unsigned int break_cap_ms = 60000;
+module_param(break_cap_ms, uint, 0644);
+MODULE_PARM_DESC(break_cap_ms,
+		 "longest break in ms, also where lease-break-time is 0 or longer (default 60000)");
+
+unsigned int md_break_cap_ms(void)
+{
+	return READ_ONCE(break_cap_ms);
+}
+
+static void md_breaker_put(struct md_breaker *b)
+{
+	put_pid(b->tgid);
+	b->tgid = NULL;
+}
+
+static void md_break_work(struct work_struct *work);
+
+/*
+ * current breaks, unless it is a kworker that passes on what the notifier of
+ * another lease on the same file saw.
+ */
+static struct md_breaker md_breaker_get(void)
+{
+	struct work_struct *work = current->flags & PF_WQ_WORKER ? current_work() : NULL;
+	struct md_breaker b = {};
+
+	if (work && work->func == md_break_work) {
+		struct md_lease *first = container_of(work, struct md_lease, break_work);
+
+		spin_lock(&first->state_lock);
+		b = first->breaker;
+		get_pid(b.tgid);
+		spin_unlock(&first->state_lock);
+		return b;
+	}
+	b.tgid = get_pid(task_tgid(current));
+	strscpy(b.comm, current->comm, sizeof(b.comm));
+	return b;
+}
+
+/* A first notice. Returns whether it was one. Any context. */
+static bool md_break_note(struct md_lease *l, enum mapdirect_reason reason)
+{
+	struct md_breaker b = md_breaker_get();
+	bool first = false;
+
+	spin_lock(&l->state_lock);
+	if (!l->reason && l->state != MAPDIRECT_STATE_RELEASED) {
+		first = true;
+		l->reason = reason;
+		l->breaker = b;
+		l->break_ns = ktime_get_ns();
+		if (!l->state || l->state == MAPDIRECT_STATE_LIVE)
+			l->state = MAPDIRECT_STATE_BREAKING;
+	}
+	spin_unlock(&l->state_lock);
+	if (!first)
+		md_breaker_put(&b);
+	return first;
+}
+
+/* The deadline is known: now the holder is told. The earliest one rules. */
+static void md_break_deadline(struct md_lease *l, u64 deadline_ns)
+{
+	bool told = false;
+
+	spin_lock(&l->state_lock);
+	if (!l->deadline_ns) {
+		l->unread |= BIT(MAPDIRECT_EVENT_BREAK);
+		told = true;
+	}
+	if (!l->deadline_ns || deadline_ns < l->deadline_ns)
+		l->deadline_ns = deadline_ns;
+	spin_unlock(&l->state_lock);
+	if (told)
+		trace_mapdirect_break(l);
+	md_reap_kick(l);
+	wake_up_all(&l->wait);
+}
+
+static u64 md_break_cap(void)
+{
+	return ktime_get_ns() + (u64)md_break_cap_ms() * NSEC_PER_MSEC;
+}
+
+/* Under flc_lock. false: the lease stays until we delete it. */
+static bool md_lm_break(struct file_lock *fl)
+{
+	struct md_lease *l = (struct md_lease *)fl->fl_owner;
+	u64 deadline = md_break_cap();
+
+	if (fl->fl_break_time) { /* 0: lease-break-time is 0, no limit */
+		long left = max_t(long, fl->fl_break_time - jiffies, 0);
+
+		deadline = min(deadline, ktime_get_ns() + jiffies_to_nsecs(left));
+	}
+	/*
+	 * Left alone, time_out_leases() would drop the lease at the deadline
+	 * under live pins; 0 would make breakers poll every jiffy.
+	 */
+	fl->fl_break_time = jiffies + LONG_MAX / 4;
+	md_break_note(l, MAPDIRECT_REASON_LAYOUT);
+	md_break_deadline(l, deadline);
+	return false;
+}
+
+static const struct lock_manager_operations md_lm_ops = {
+	.lm_break = md_lm_break,
+	.lm_change = lease_modify,
+};
+
+/* Whole-file, shared: layout leases know no ranges. Caller's rights count. */
+int md_break_arm_lease(struct md_lease *l)
+{
+	struct file_lock *fl = locks_alloc_lock();
+	int err;
+
+	if (!fl)
+		return -ENOMEM;
+	fl->fl_lmops = &md_lm_ops;
+	fl->fl_flags = FL_LAYOUT;
+	fl->fl_type = F_RDLCK;
+	fl->fl_end = OFFSET_MAX;
+	fl->fl_owner = l;
+	fl->fl_pid = current->tgid;
+	fl->fl_file = l->file;
+	err = vfs_setlease(l->file, F_RDLCK, &fl, NULL);
+	if (err)
+		locks_free_lock(fl);
+	return err;
+}
+
+void md_break_disarm_lease(struct md_lease *l)
+{
+	void *owner = l;
+
+	WARN_ON(vfs_setlease(l->file, F_UNLCK, NULL, &owner));
+}
+
+static void md_break_work(struct work_struct *work)
+{
+	struct md_lease *l = container_of(work, struct md_lease, break_work);
+
+	/* EWOULDBLOCK is the rule: we hold the lease, and lm_break was called. */
+	__break_lease(l->inode, O_WRONLY | O_NONBLOCK, FL_LAYOUT);
+	if (!md_lease_deadline(l)) /* no memory in __break_lease() */
+		md_break_deadline(l, md_break_cap());
+}
+
+/*
+ * Under the breaker's i_mmap_rwsem, or the holder's mmap_lock. Nobody is
+ * exempt: the holder may truncate its own file.
+ */
+static bool md_invalidate(struct mmu_interval_notifier *n, const struct mmu_notifier_range *range,
+			  unsigned long seq)
+{
+	struct md_lease *l = container_of(n, struct md_lease, notifier);
+	bool told = false;
+
+	spin_lock(&l->state_lock);
+	mmu_interval_set_seq(n, seq);
+	if (range->event == MMU_NOTIFY_RELEASE)
+		l->mm_gone = true;
+	spin_unlock(&l->state_lock);
+
+	switch (range->event) {
+	case MMU_NOTIFY_RELEASE: /* exit or exec: nobody is left to be told */
+		md_reap_kick(l);
+		break;
+	case MMU_NOTIFY_CLEAR:
+		told = md_break_note(l, MAPDIRECT_REASON_TRUNCATE);
+		break;
+	case MMU_NOTIFY_UNMAP:
+		told = md_break_note(l, MAPDIRECT_REASON_UNMAP);
+		break;
+	default: /* protection and soft-dirty bits: the blocks stay */
+		break;
+	}
+	if (told)
+		queue_work(md_wq, &l->break_work);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops md_notifier_ops = {
+	.invalidate = md_invalidate,
+};
+
+int md_break_arm_notifier(struct md_lease *l)
+{
+	if (!md_protected(MD_PROTECT_NOTIFIER))
+		return 0;
+	return mmu_interval_notifier_insert(&l->notifier, l->mm, l->addr,
+					    l->nr_pages << PAGE_SHIFT, &md_notifier_ops);
+}
+
+void md_break_disarm_notifier(struct md_lease *l)
+{
+	if (l->notifier.mm)
+		mmu_interval_notifier_remove(&l->notifier);
+}
+
+void md_break_init(struct md_lease *l)
+{
+	INIT_WORK(&l->break_work, md_break_work);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Pinning, finding and counting the pages of a lease. */
+
+#include <linux/gfp.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "extent.h"
+
+#define MD_BATCH (PAGE_SIZE / sizeof(struct page *))
+
+static int md_extents_grow(struct md_extents *e)
+{
+	unsigned int max = e->max ? e->max * 2 : 8;
+	struct md_extent *v;
+
+	v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v)
+		return -ENOMEM;
+	if (e->nr)
+		memcpy(v, e->v, e->nr * sizeof(*v));
+	kvfree(e->v);
+	e->v = v;
+	e->max = max;
+	return 0;
+}
+
+static int md_extents_add(struct md_extents *e, unsigned long index, struct page *page)
+{
+	struct md_extent *last = e->nr ? &e->v[e->nr - 1] : NULL;
+	unsigned long pfn = page_to_pfn(page);
+	struct dev_pagemap *pgmap;
+	int err;
+
+	if (last && pfn == last->pfn + last->nr && page->pgmap == last->pgmap) {
+		last->nr++;
+		return 0;
+	}
+	if (e->nr == e->max) {
+		err = md_extents_grow(e);
+		if (err)
+			return err;
+	}
+	pgmap = get_dev_pagemap(pfn, NULL);
+	if (!pgmap)
+		return -ENODEV;
+	e->v[e->nr++] = (struct md_extent){
+		.index = index,
+		.pfn = pfn,
+		.nr = 1,
+		.pgmap = pgmap,
+	};
+	return 0;
+}
+
+/*
+ * The page at the anchor must be the file's page at that place: this proves
+ * that the mapping belongs to the file that was leased, and that the page is
+ * not shared with another file (fs/dax.c, dax_associate_entry(), marks those).
+ */
+static bool md_page_is(struct page *page, struct address_space *mapping, pgoff_t index)
+{
+	return is_zone_device_page(page) && page->pgmap->type == MEMORY_DEVICE_FS_DAX &&
+	       page->mapping == mapping && page->index == index;
+}
+
+/*
+ * Pin nr_pages at addr of current->mm, which must be the pages of mapping from
+ * index on. On failure nothing stays pinned.
+ */
+int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
+		   struct address_space *mapping, pgoff_t index)
+{
+	struct page **batch = (struct page **)__get_free_page(GFP_KERNEL);
+	unsigned long done = 0;
+	int err = 0;
+
+	if (!batch)
+		return -ENOMEM;
+	while (done < nr_pages && !err) {
+		unsigned long want = min(nr_pages - done, MD_BATCH);
+		int i, got;
+
+		got = pin_user_pages_fast(addr + done * PAGE_SIZE, want, FOLL_WRITE, batch);
+		if (got <= 0) {
+			err = got ? got : -EFAULT;
+			break;
+		}
+		for (i = 0; i < got && !err; i++) {
+			if (!md_page_is(batch[i], mapping, index + done + i))
+				err = -EADDRNOTAVAIL;
+			else
+				err = md_extents_add(e, done + i, batch[i]);
+		}
+		if (err) /* page i - 1 failed and is in no extent */
+			unpin_user_pages(&batch[i - 1], got - i + 1);
+		done += got;
+		cond_resched();
+	}
+	free_page((unsigned long)batch);
+	if (err)
+		md_extents_unpin(e);
+	return err;
+}
+
+void md_extents_unpin(struct md_extents *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < e->nr; i++) {
+		struct md_extent *x = &e->v[i];
+
+		unpin_user_page_range_dirty_lock(pfn_to_page(x->pfn), x->nr, false);
+		put_dev_pagemap(x->pgmap);
+		cond_resched();
+	}
+	kvfree(e->v);
+	*e = (struct md_extents){};
+}
+
+/*
+ * How many pages somebody else holds a reference to; stops counting at limit.
+ * An idle DAX page of order 0 has one reference (fs/dax.c,
+ * dax_layout_busy_page()), and our pin adds GUP_PIN_COUNTING_BIAS.
+ */
+unsigned long md_extents_foreign(const struct md_extents *e, unsigned long limit)
+{
+	unsigned long foreign = 0;
+	unsigned int i;
+
+	for (i = 0; i < e->nr; i++) {
+		unsigned long j;
+
+		for (j = 0; j < e->v[i].nr; j++) {
+			struct page *page = pfn_to_page(e->v[i].pfn + j);
+
+			if (page_ref_count(page) > 1 + GUP_PIN_COUNTING_BIAS && ++foreign >= limit)
+				return foreign;
+			if (j % MD_BATCH == 0)
+				cond_resched();
+		}
+	}
+	return foreign;
+}
+
+/* The extent that holds page index of the lease; NULL if there is none. */
+const struct md_extent *md_extents_find(const struct md_extents *e, unsigned long index)
+{
+	unsigned int lo = 0, hi = e->nr;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+		const struct md_extent *x = &e->v[mid];
+
+		if (index < x->index)
+			hi = mid;
+		else if (index >= x->index + x->nr)
+			lo = mid + 1;
+		else
+			return x;
+	}
+	return NULL;
+}

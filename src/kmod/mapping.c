@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The mapping of a lease fd: the file's own pages, seen through a private
+ * inode, so that it can be zapped alone. The inode says what a device-dax
+ * inode says (drivers/dax/super.c): character device, S_DAX. Thus
+ * vma_is_fsdax() is false and FOLL_LONGTERM is granted, and vma_is_dax() is
+ * true and huge faults come.
+ */
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pfn_t.h>
+#include <linux/pseudo_fs.h>
+
+#include "lease.h"
+
+static struct vfsmount *md_mnt;
+
+static int md_fs_init(struct fs_context *fc)
+{
+	return init_pseudo(fc, 0x6d646972) ? 0 : -ENOMEM;
+}
+
+static struct file_system_type md_fs = {
+	.name = "mapdirect",
+	.owner = THIS_MODULE,
+	.init_fs_context = md_fs_init,
+	.kill_sb = kill_anon_super,
+};
+
+int md_mapping_init(void)
+{
+	md_mnt = kern_mount(&md_fs);
+	return PTR_ERR_OR_ZERO(md_mnt);
+}
+
+void md_mapping_exit(void)
+{
+	kern_unmount(md_mnt);
+}
+
+/* The private inode; md_lease_free() puts it. */
+int md_mapping_new(struct md_lease *l)
+{
+	struct inode *inode = alloc_anon_inode(md_mnt->mnt_sb);
+
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	inode->i_mode = S_IFCHR | 0600;
+	inode->i_flags |= S_DAX;
+	l->map_inode = inode;
+	return 0;
+}
+
+/* A file on it, whose release hands the lease to md_reap_close(). */
+struct file *md_mapping_file(struct md_lease *l)
+{
+	struct file *file;
+
+	ihold(l->map_inode);
+	file = alloc_file_pseudo(l->map_inode, md_mnt, "[mapdirect]", O_RDWR, &md_lease_fops);
+	if (IS_ERR(file)) {
+		iput(l->map_inode);
+		return file;
+	}
+	__module_get(THIS_MODULE); /* __fput() puts it, by the owner in fops */
+	file->private_data = l;
+	return file;
+}
+
+/* Under gate: the frame to map, and whether 2^order of them fit around it. */
+static vm_fault_t md_find_pfn(struct md_lease *l, struct vm_fault *vmf, unsigned long index,
+			      unsigned int order, unsigned long *pfn)
+{
+	const struct md_extent *x;
+	unsigned long nr = 1UL << order;
+
+	lockdep_assert_held(&l->gate);
+	if (l->shut || vmf->vma->vm_mm != l->mm)
+		return VM_FAULT_SIGBUS;
+	x = md_extents_find(&l->extents, index);
+	if (!x)
+		return VM_FAULT_SIGBUS;
+	*pfn = x->pfn + (index - x->index);
+	if (!IS_ALIGNED(*pfn, nr) || index - x->index + nr > x->nr)
+		return VM_FAULT_FALLBACK;
+	return 0;
+}
+
+static vm_fault_t md_fault(struct vm_fault *vmf)
+{
+	struct md_lease *l = vmf->vma->vm_private_data;
+	unsigned long pfn;
+	vm_fault_t ret;
+
+	down_read(&l->gate);
+	ret = md_find_pfn(l, vmf, vmf->pgoff, 0, &pfn);
+	if (!ret) {
+		pfn_t p = pfn_to_pfn_t(pfn);
+
+		p.val |= PFN_DEV | PFN_MAP;
+		if (vmf->flags & FAULT_FLAG_WRITE)
+			ret = vmf_insert_mixed_mkwrite(vmf->vma, vmf->address, p);
+		else
+			ret = vmf_insert_mixed(vmf->vma, vmf->address, p);
+	}
+	up_read(&l->gate);
+	return ret;
+}
+
+static vm_fault_t md_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct md_lease *l = vma->vm_private_data;
+	unsigned long start = vmf->address & PMD_MASK;
+	unsigned long pfn;
+	vm_fault_t ret;
+
+	if (size != PE_SIZE_PMD || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	down_read(&l->gate);
+	ret = md_find_pfn(l, vmf, linear_page_index(vma, start), HPAGE_PMD_ORDER, &pfn);
+	if (!ret) {
+		pfn_t p = pfn_to_pfn_t(pfn);
+
+		p.val |= PFN_DEV | PFN_MAP;
+		ret = vmf_insert_pfn_pmd(vmf, p, vmf->flags & FAULT_FLAG_WRITE);
+	}
+	up_read(&l->gate);
+	return ret;
+}
+
+/* No way to grow or move into another place: the size is that of the lease. */
+static int md_mremap(struct vm_area_struct *vma)
+{
+	return -EINVAL;
+}
+
+static const struct vm_operations_struct md_vm_ops = {
+	.fault = md_fault,
+	.huge_fault = md_huge_fault,
+	.mremap = md_mremap,
+};
+
+/*
+ * VM_DONTCOPY alone does not keep a child out: MADV_DOFORK undoes it, and
+ * libibverbs' fork support issues that. So the fault handler looks at the mm.
+ */
+int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma)
+{
+	unsigned long nr = vma_pages(vma);
+
+	if (vma->vm_mm != l->mm)
+		return -EPERM;
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (vma->vm_pgoff > l->nr_pages || nr > l->nr_pages - vma->vm_pgoff)
+		return -ENXIO;
+	if (READ_ONCE(l->state) != MAPDIRECT_STATE_LIVE)
+		return -EAGAIN;
+	vma->vm_flags |= VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP;
+	vma->vm_ops = &md_vm_ops;
+	vma->vm_private_data = l;
+	return 0;
+}
+
+/*
+ * After this no new reference can be taken through the mapping: a fault sees
+ * shut, a GUP-fast that already read an entry sees it changed (mm/gup.c,
+ * gup_pte_range()), and its reference is visible to who counts after this.
+ */
+void md_mapping_shut(struct md_lease *l)
+{
+	down_write(&l->gate);
+	l->shut = true;
+	up_write(&l->gate);
+	unmap_mapping_range(l->map_inode->i_mapping, 0, 0, 1);
+	smp_mb(); /* pairs with the atomic add in try_grab_folio() */
+}

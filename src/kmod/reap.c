@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The end of a lease. While anybody else pins one of its pages, the lease, the
+ * pins and the file stay: on exit the mm and the descriptors of the holder go
+ * in an order that nobody promises, and an RDMA region may outlive them all.
+ * One work item waits for that, so that close and exit never do, and sees to
+ * the deadline.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "lease.h"
+#include "protect.h"
+#include "trace.h"
+
+#define MD_BACKOFF_MAX (HZ / 10)
+
+#ifdef MAPDIRECT_TESTING
+#include <linux/delay.h>
+
+/* The wrong way round, and slow enough for somebody to slip in between. */
+static bool md_counted_before_shut(struct md_lease *l)
+{
+	bool idle = !md_extents_foreign(&l->extents, 1);
+
+	msleep(500);
+	md_mapping_shut(l);
+	return idle;
+}
+#else
+static bool md_counted_before_shut(struct md_lease *l)
+{
+	return false;
+}
+#endif
+
+/* Shut the mapping, and only then look who is left. Under l->lock. */
+static bool md_shut_and_idle(struct md_lease *l)
+{
+	lockdep_assert_held(&l->lock);
+	if (!md_protected(MD_PROTECT_RELEASE_ORDER))
+		return md_counted_before_shut(l);
+	md_mapping_shut(l);
+	return !md_extents_foreign(&l->extents, 1);
+}
+
+static void md_set_state(struct md_lease *l, enum mapdirect_state state)
+{
+	spin_lock(&l->state_lock);
+	l->state = state;
+	spin_unlock(&l->state_lock);
+}
+
+/* By the holder. Never waits for foreign pins. */
+int md_release(struct md_lease *l)
+{
+	int err = mutex_lock_killable(&l->lock);
+
+	if (err)
+		return err;
+	if (l->stage != MD_STAGE_NONE) {
+		if (md_shut_and_idle(l)) {
+			md_lease_teardown(l);
+		} else {
+			if (l->state != MAPDIRECT_STATE_STUCK)
+				md_set_state(l, MAPDIRECT_STATE_RELEASING);
+			err = -EBUSY;
+		}
+	}
+	mutex_unlock(&l->lock);
+	return err;
+}
+
+/*
+ * Every process of the mm, whether or not it holds the descriptor: any of them
+ * can use a region. A stopped process dies of this, too.
+ */
+static void md_kill(struct md_lease *l)
+{
+	struct task_struct *p, *t;
+
+	rcu_read_lock();
+	for_each_process(p) {
+		for_each_thread(p, t) {
+			if (READ_ONCE(t->mm) != l->mm || t->flags & PF_KTHREAD)
+				continue;
+			trace_mapdirect_kill(l, p->pid);
+			pr_warn("killing %s (%d): lease %llu was not released in time\n", p->comm,
+				p->pid, l->generation);
+			send_sig(SIGKILL, p, 1);
+			break;
+		}
+	}
+	rcu_read_unlock();
+}
+
+static void md_revoke(struct md_lease *l)
+{
+	spin_lock(&l->state_lock);
+	l->revoked = true;
+	l->unread |= BIT(MAPDIRECT_EVENT_REVOKED);
+	spin_unlock(&l->state_lock);
+	wake_up_all(&l->wait);
+	trace_mapdirect_revoke(l);
+}
+
+/* What has come over the lease by now? */
+struct md_fate {
+	bool closed, mm_gone, overdue;
+	u64 wait_ns; /* to the deadline, 0: none or passed */
+};
+
+static struct md_fate md_fate_of(struct md_lease *l)
+{
+	u64 now = ktime_get_ns();
+	struct md_fate f;
+
+	spin_lock(&l->state_lock);
+	f.closed = l->closed;
+	f.mm_gone = l->mm_gone;
+	f.overdue = l->deadline_ns && now >= l->deadline_ns;
+	f.wait_ns = l->deadline_ns && !f.overdue ? l->deadline_ns - now : 0;
+	spin_unlock(&l->state_lock);
+	return f;
+}
+
+/* Foreign pins remain: kill who is late, and look again later. */
+static void md_reap_later(struct md_lease *l, const struct md_fate *f)
+{
+	if (!f->overdue) {
+		md_set_state(l, MAPDIRECT_STATE_RELEASING);
+	} else if (!f->mm_gone) {
+		md_set_state(l, MAPDIRECT_STATE_RELEASING);
+		if (md_protected(MD_PROTECT_KILL))
+			md_kill(l);
+	} else if (l->state != MAPDIRECT_STATE_STUCK) {
+		md_set_state(l, MAPDIRECT_STATE_STUCK);
+		pr_warn("lease %llu is stuck: its holder is gone, %lu pages are pinned by others\n",
+			l->generation, md_extents_foreign(&l->extents, ULONG_MAX));
+	}
+	queue_delayed_work(md_wq, &l->reap_work, l->backoff);
+	l->backoff = min_t(unsigned long, l->backoff * 2, MD_BACKOFF_MAX);
+}
+
+static void md_reap_work(struct work_struct *work)
+{
+	struct md_lease *l = container_of(to_delayed_work(work), struct md_lease, reap_work);
+	struct md_fate f;
+
+	mutex_lock(&l->lock);
+	f = md_fate_of(l);
+	if (l->stage != MD_STAGE_NONE) {
+		if (f.overdue && !l->revoked)
+			md_revoke(l);
+		if (f.closed || f.mm_gone || f.overdue) {
+			if (md_shut_and_idle(l) || !md_protected(MD_PROTECT_DEFER))
+				md_lease_teardown(l);
+			else
+				md_reap_later(l, &f);
+		} else if (f.wait_ns) {
+			queue_delayed_work(md_wq, &l->reap_work, nsecs_to_jiffies(f.wait_ns) + 1);
+		}
+	}
+	mutex_unlock(&l->lock);
+	/* Closed: whoever could queue us again has done so. */
+	if (f.closed && l->stage == MD_STAGE_NONE) {
+		cancel_delayed_work(&l->reap_work);
+		md_lease_free(l);
+	}
+}
+
+/* Have the work item look at the lease now. Any context. */
+void md_reap_kick(struct md_lease *l)
+{
+	mod_delayed_work(md_wq, &l->reap_work, 0);
+}
+
+/* The last reference to the lease fd went: from here on the work item owns l. */
+void md_reap_close(struct md_lease *l)
+{
+	spin_lock(&l->state_lock);
+	l->closed = true;
+	md_reap_kick(l);
+	spin_unlock(&l->state_lock);
+}
+
+void md_reap_init(struct md_lease *l)
+{
+	INIT_DELAYED_WORK(&l->reap_work, md_reap_work);
+	l->backoff = 1;
+}
