@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The server's buffer is a leased range of a file. Only the server's own RDMA
+ * requests touch it, each inside a use of the map. When the lease is broken the
+ * server ends the connection; the client comes back and repeats its ping.
+ */
+#include "ping.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <mapdirect/mapdirect.h>
+
+#include "../common/conn.h"
+
+struct server {
+	const struct options *opt;
+	int fd;
+	char *check; /* what read(2) says is in the file */
+	struct md_context *ctx;
+	struct md_map *map;
+	struct md_mr *mr;
+	struct rdma_cm_id *listener;
+	struct conn conn;
+	bool connected;
+	struct advert advert;
+	bool asked; /* advert waits for an answer */
+	bool sink;  /* it offers the buffer to write to */
+	bool done;
+};
+
+static int fail(const char *what)
+{
+	const int err = errno;
+
+	fprintf(stderr, "md_ping: %s: %s\n", what, md_errmsg());
+	errno = err;
+	return -1;
+}
+
+static int open_file(struct server *s)
+{
+	const struct options *opt = s->opt;
+	const off_t end = opt->offset + opt->length;
+	struct stat st;
+
+	s->fd = open(opt->file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (s->fd < 0 || fstat(s->fd, &st) || (st.st_size < end && ftruncate(s->fd, end))) {
+		perror(opt->file);
+		return -1;
+	}
+	s->check = malloc(opt->length);
+	return s->check ? 0 : -1;
+}
+
+static int start(struct server *s)
+{
+	const struct options *opt = s->opt;
+	const struct md_map_attr attr = {
+		.size = sizeof(attr),
+		.flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE,
+	};
+
+	if (open_file(s))
+		return -1;
+	s->listener = conn_listen(opt->addr, opt->port);
+	if (!s->listener) {
+		perror("md_ping: listen");
+		return -1;
+	}
+	s->ctx = md_open(NULL);
+	if (!s->ctx)
+		return fail("md_open");
+	s->map = md_map(s->ctx, s->fd, opt->offset, opt->length, &attr);
+	if (!s->map)
+		return fail("md_map");
+	s->mr = md_reg_mr(s->listener->pd, s->map, 0, opt->length, IBV_ACCESS_LOCAL_WRITE);
+	return s->mr ? 0 : fail("md_reg_mr");
+}
+
+static int accept_client(struct server *s)
+{
+	if (conn_accept(&s->conn, s->listener)) {
+		perror("md_ping: accept");
+		return 0;
+	}
+	if (md_attach_qp(s->map, s->conn.id->qp, NULL))
+		return fail("md_attach_qp");
+	s->connected = true;
+	s->asked = false;
+	s->sink = false;
+	debug(s->opt, "server: client connected");
+	return 0;
+}
+
+static void drop_client(struct server *s)
+{
+	if (!s->connected)
+		return;
+	md_detach_qp(s->map, s->conn.id->qp);
+	conn_close(&s->conn);
+	s->connected = false;
+}
+
+static void stop(struct server *s)
+{
+	drop_client(s);
+	md_dereg_mr(s->mr);
+	if (md_unmap(s->map))
+		fail("md_unmap");
+	else
+		md_close(s->ctx);
+	if (s->listener)
+		rdma_destroy_ep(s->listener);
+	free(s->check);
+	if (s->fd >= 0)
+		close(s->fd);
+}
+
+/* The whole ping is in the file already: no sync(2) comes before this read(2). */
+static int check_file(struct server *s, size_t size)
+{
+	const ssize_t n = pread(s->fd, s->check, size, s->opt->offset);
+	unsigned long ping;
+	size_t at;
+
+	if (n < 0 || (size_t)n != size || ping_number(s->check, size, &ping)) {
+		fprintf(stderr, "md_ping: there is no ping in %s\n", s->opt->file);
+		errno = EBADMSG;
+		return -1;
+	}
+	at = ping_check(s->check, size, ping);
+	if (at == size)
+		return 0;
+	fprintf(stderr, "md_ping: ping %lu: byte %zu is 0x%02x in %s\n", ping, at,
+		(unsigned char)s->check[at], s->opt->file);
+	errno = EBADMSG;
+	return -1;
+}
+
+/* Inside a use: the key is good and the lease stays until the completion. */
+static int transfer(struct server *s, size_t size)
+{
+	const struct ibv_sge sge = {
+		.addr = (uintptr_t)s->mr->addr,
+		.length = size,
+		.lkey = s->mr->lkey,
+	};
+
+	if (conn_post_rdma(&s->conn, s->sink ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, &sge,
+			   be64toh(s->advert.addr), be32toh(s->advert.rkey)) ||
+	    conn_reap(&s->conn, 1))
+		return -1;
+	if (s->sink)
+		return 0;
+	if (s->opt->print)
+		printf("server ping data: %.*s\n", (int)size, (char *)s->mr->addr);
+	return md_persist(s->map, 0, size) ? fail("md_persist") : 0;
+}
+
+/* Answers the advert if there is a lease: else RESTORED leads here again. */
+static int serve(struct server *s)
+{
+	const size_t size = be32toh(s->advert.size);
+	int ret;
+
+	if (size > s->opt->length) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	if (md_map_get(s->map))
+		return errno == EAGAIN ? 0 : fail("md_map_get");
+	ret = transfer(s, size);
+	md_map_put(s->map);
+	if (ret)
+		return -1;
+	if (s->opt->validate && !s->sink && check_file(s, size))
+		return -1;
+	s->asked = false;
+	s->sink = !s->sink;
+	return conn_send(&s->conn, &s->advert, sizeof(s->advert));
+}
+
+static int handle_event(struct server *s, struct md_event *ev)
+{
+	debug(s->opt, "server: %s: %s", md_event_str(ev->type), ev->message);
+	switch (ev->type) {
+	case MD_EVENT_BREAK:
+		if (s->connected)
+			md_fence_qp(s->map, s->conn.id->qp);
+		md_ack_event(ev);
+		return 0;
+	case MD_EVENT_QP_FENCED:
+		md_ack_event(ev);
+		drop_client(s);
+		return 0;
+	case MD_EVENT_LOST:
+		fprintf(stderr, "md_ping: %s\n", ev->message);
+		md_ack_event(ev);
+		return -1;
+	default:
+		md_ack_event(ev);
+		return 0;
+	}
+}
+
+static int handle_events(struct server *s)
+{
+	struct md_event *ev;
+
+	while (!md_get_event(s->ctx, &ev, 0))
+		if (handle_event(s, ev))
+			return -1;
+	return 0;
+}
+
+/* Everything that the client wants and that can be done now. */
+static int handle_client(struct server *s)
+{
+	int n = 1;
+
+	while (n > 0) {
+		if (s->asked && serve(s))
+			return -1;
+		if (s->asked)
+			return 0;
+		n = conn_recv(&s->conn, &s->advert, sizeof(s->advert));
+		s->asked = n > 0;
+	}
+	return n;
+}
+
+/* The map first, as its events decide about the client. */
+static int run_once(struct server *s)
+{
+	struct pollfd pfd[1 + CONN_FDS] = { { .fd = md_fd(s->ctx), .events = POLLIN } };
+	int fds = 1;
+
+	if (handle_events(s))
+		return -1;
+	if (s->connected && handle_client(s)) {
+		/* EAGAIN: the lease went from under a use, and a fence came before */
+		if (errno != ENOTCONN && errno != EAGAIN)
+			return -1;
+		/* Was it a break, or is the client through? */
+		if (handle_events(s))
+			return -1;
+		s->done = s->connected;
+		return 0;
+	}
+	if (s->connected) {
+		conn_poll_fds(&s->conn, pfd + 1);
+		fds += CONN_FDS;
+	} else {
+		pfd[fds++] = (struct pollfd){ .fd = s->listener->channel->fd, .events = POLLIN };
+	}
+	if (poll(pfd, fds, -1) < 0 && errno != EINTR)
+		return -1;
+	return !s->connected && pfd[1].revents ? accept_client(s) : 0;
+}
+
+int run_server(const struct options *opt)
+{
+	struct server s = { .opt = opt, .fd = -1 };
+	int ret = start(&s);
+
+	while (!ret && !s.done)
+		ret = run_once(&s);
+	if (ret)
+		perror("md_ping: server");
+	stop(&s);
+	return ret ? 1 : 0;
+}
