@@ -25,9 +25,9 @@ static int md_fs_init(struct fs_context *fc)
 	return init_pseudo(fc, 0x6d646972) ? 0 : -ENOMEM;
 }
 
+/* No owner: our own mount of it must not keep the module from being unloaded. */
 static struct file_system_type md_fs = {
 	.name = "mapdirect",
-	.owner = THIS_MODULE,
 	.init_fs_context = md_fs_init,
 	.kill_sb = kill_anon_super,
 };

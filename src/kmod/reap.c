@@ -18,6 +18,8 @@
 #include "trace.h"
 
 #define MD_BACKOFF_MAX (HZ / 10)
+/* A killed process ends its regions after its mm; then it is not stuck. */
+#define MD_STUCK_NS NSEC_PER_SEC
 
 #ifdef MAPDIRECT_TESTING
 #include <linux/delay.h>
@@ -110,7 +112,7 @@ static void md_revoke(struct md_lease *l)
 
 /* What has come over the lease by now? */
 struct md_fate {
-	bool closed, mm_gone, overdue;
+	bool closed, mm_gone, overdue, stuck;
 	u64 wait_ns; /* to the deadline, 0: none or passed */
 };
 
@@ -123,6 +125,7 @@ static struct md_fate md_fate_of(struct md_lease *l)
 	f.closed = l->closed;
 	f.mm_gone = l->mm_gone;
 	f.overdue = l->deadline_ns && now >= l->deadline_ns;
+	f.stuck = f.overdue && f.mm_gone && now - l->deadline_ns >= MD_STUCK_NS;
 	f.wait_ns = l->deadline_ns && !f.overdue ? l->deadline_ns - now : 0;
 	spin_unlock(&l->state_lock);
 	return f;
@@ -131,11 +134,9 @@ static struct md_fate md_fate_of(struct md_lease *l)
 /* Foreign pins remain: kill who is late, and look again later. */
 static void md_reap_later(struct md_lease *l, const struct md_fate *f)
 {
-	if (!f->overdue) {
+	if (!f->stuck) {
 		md_set_state(l, MAPDIRECT_STATE_RELEASING);
-	} else if (!f->mm_gone) {
-		md_set_state(l, MAPDIRECT_STATE_RELEASING);
-		if (md_protected(MD_PROTECT_KILL))
+		if (f->overdue && !f->mm_gone && md_protected(MD_PROTECT_KILL))
 			md_kill(l);
 	} else if (l->state != MAPDIRECT_STATE_STUCK) {
 		md_set_state(l, MAPDIRECT_STATE_STUCK);
