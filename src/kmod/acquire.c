@@ -171,10 +171,12 @@ static int md_acquire_locked(struct md_lease *l, const struct mapdirect_lease *a
 	return md_pin_stable(l);
 }
 
+/* Under l->lock: a break may come at any moment now, and its work must wait. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 {
 	int err = md_mapping_new(l);
 
+	lockdep_assert_held(&l->lock);
 	if (!err)
 		err = md_check_allocated(l->file, arg);
 	if (!err)
@@ -192,10 +194,9 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 
 static void md_abandon(struct md_lease *l)
 {
-	if (l->stage == MD_STAGE_NONE)
-		fput(l->file);
-	else
-		md_lease_teardown(l);
+	mutex_lock(&l->lock);
+	md_lease_teardown(l);
+	mutex_unlock(&l->lock);
 	cancel_delayed_work_sync(&l->reap_work);
 	md_lease_free(l);
 }
@@ -242,7 +243,9 @@ int md_acquire(struct mapdirect_lease *arg, struct file **filep)
 	l = md_prepare(arg);
 	if (IS_ERR(l))
 		return PTR_ERR(l);
+	mutex_lock(&l->lock);
 	err = md_take(l, arg);
+	mutex_unlock(&l->lock);
 	if (err)
 		goto abandon;
 	fd = get_unused_fd_flags(O_CLOEXEC);

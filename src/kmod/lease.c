@@ -80,6 +80,8 @@ struct md_lease *md_lease_new(struct file *file, const struct mapdirect_lease *a
 void md_lease_free(struct md_lease *l)
 {
 	WARN_ON(l->stage != MD_STAGE_NONE);
+	if (l->file) /* listed never */
+		fput(l->file);
 	if (l->map_inode)
 		iput(l->map_inode);
 	put_pid(l->breaker.tgid);

@@ -4,9 +4,9 @@
  * descriptor.
  *
  * Locks, outermost first:
+ *   md_lease.lock    one acquire, release, reap or teardown at a time
  *   inode->i_rwsem   of the leased file; taken in acquire only, never in
  *                    release (a truncate holds it while it waits for us)
- *   md_lease.lock    one release, reap or teardown at a time
  *   md_list_lock     the list of leases; in lease.c
  *   mm->mmap_lock    held by mmap and fault
  *   md_lease.gate    read: a fault inserts pages; write: shutting the mapping
@@ -73,7 +73,7 @@ struct md_lease {
 	struct md_extents extents;
 
 	struct list_head link;
-	struct mutex lock; /* one release, reap or teardown at a time */
+	struct mutex lock; /* outermost */
 	struct rw_semaphore gate;
 	bool shut; /* under gate: no page may be inserted any more */
 
