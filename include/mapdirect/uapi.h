@@ -21,8 +21,8 @@ enum mapdirect_mode {
 };
 
 /* mapdirect_info.features */
-#define MAPDIRECT_FEATURE_HUGE (1ULL << 0)    /* PMD mappings of the lease fd */
-#define MAPDIRECT_FEATURE_TESTING (1ULL << 1) /* a test build: not for data */
+#define MAPDIRECT_FEATURE_HUGE 0x1ULL	 /* PMD mappings of the lease fd */
+#define MAPDIRECT_FEATURE_TESTING 0x2ULL /* a test build: not for data */
 
 /*
  * MAPDIRECT_IOC_INFO on /dev/mapdirect.
@@ -41,7 +41,7 @@ struct mapdirect_info {
 };
 
 /* mapdirect_lease.flags */
-#define MAPDIRECT_LEASE_ALLOCATE (1U << 0) /* allocate and write through holes */
+#define MAPDIRECT_LEASE_ALLOCATE 0x1U /* allocate and write through holes */
 
 /*
  * MAPDIRECT_IOC_LEASE on /dev/mapdirect: takes the layout lease on
@@ -78,7 +78,7 @@ struct mapdirect_info {
  *   EAGAIN        a break is under way, or one came during the call: retry
  *   EBUSY         the extents did not hold still during the call
  *   ENOMEM        no memory, or RLIMIT_MEMLOCK would be exceeded
- *   ENOSPC, EIO   the file system could not allocate blocks
+ *   EFAULT        a page could not be faulted in: no space, or an I/O error
  *   EINTR         a fatal signal came
  */
 struct mapdirect_lease {
@@ -96,7 +96,7 @@ enum mapdirect_state {
 	MAPDIRECT_STATE_BREAKING,  /* a break is under way, mapping usable */
 	MAPDIRECT_STATE_RELEASING, /* mapping shut, foreign pins remain */
 	MAPDIRECT_STATE_RELEASED,  /* nothing is held any more */
-	MAPDIRECT_STATE_STUCK,	   /* past the deadline and pins remain */
+	MAPDIRECT_STATE_STUCK,	   /* holder gone, deadline passed, pins remain */
 };
 
 enum mapdirect_event_type {
@@ -111,8 +111,9 @@ enum mapdirect_reason {
 };
 
 /*
- * read(2) on a lease fd returns one event at a time, as many bytes of it as
- * the caller asks for but no less than this first version (else EINVAL).
+ * read(2) on a lease fd, by the mm that took the lease only (else EPERM),
+ * returns one event at a time, as many bytes of it as the caller asks for but
+ * no less than this first version (else EINVAL).
  * Without an event it blocks, or fails with EAGAIN under O_NONBLOCK; once the
  * lease is over and all events were read it returns 0. poll(2) gives POLLIN
  * when there is an event, and POLLHUP once the lease is over.
@@ -137,7 +138,8 @@ struct mapdirect_event {
 };
 
 /*
- * MAPDIRECT_IOC_STATUS on a lease fd.
+ * MAPDIRECT_IOC_STATUS on a lease fd, by the mm that took the lease only
+ * (else EPERM).
  * @state:         enum mapdirect_state
  * @reason:        enum mapdirect_reason, 0 if no break was seen
  * @generation:    of the lease
