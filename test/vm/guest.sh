@@ -18,28 +18,8 @@ finish()
 
 trap 'echo "guest: the set-up failed" >&2; finish 125' EXIT
 
-mount -t tmpfs -o mode=755 run /run
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o ptmxmode=666 devpts /dev/pts
-mount -t tmpfs -o mode=1777 shm /dev/shm
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t tracefs tracefs /sys/kernel/tracing
-ln -sfn /proc/self/fd /dev/fd
-ln -sfn fd/1 /dev/stdout
-ln -sfn fd/2 /dev/stderr
-mkdir -p /lib/modules /mnt/pmem /mnt/pmem2
-mount --bind "$vm_modules" /lib/modules
-
-hostname mapdirect
 ulimit -l unlimited
 ulimit -c 0
-# TCG on a busy machine is slow: look for what is stuck, not for what is late.
-sysctl -q kernel.panic_on_oops=1 kernel.hung_task_timeout_secs=120 \
-	kernel.watchdog_thresh=60 kernel.sysrq=1
-
-# What the host's administrator set for its modules is not meant here.
-mount -t tmpfs modprobe.d /etc/modprobe.d
-modprobe -a nfit nd_pmem xfs dummy rdma_rxe ib_uverbs rdma_ucm
 
 # A file system on a whole NVDIMM. Extents on 2 MiB boundaries allow huge pages.
 pmem()
@@ -51,25 +31,21 @@ pmem()
 	mount -t xfs -o dax=always "/dev/pmem$n" "$where"
 }
 
-pmem 0 0 /mnt/pmem
-pmem 1 1 /mnt/pmem2
-
-ip link set lo up
-ip link add dummy0 type dummy
-ip address add "$MD_ADDR/24" dev dummy0
-ip link set dummy0 up
-rdma link add rxe0 type rxe netdev dummy0
+pmem 0 0 /mnt/pmem &
+jobs=($!)
+pmem 1 1 /mnt/pmem2 &
+jobs+=($!)
+rdma link add rxe0 type rxe netdev dummy0 &
+jobs+=($!)
+for job in "${jobs[@]}"; do
+	wait "$job"
+done
 
 if [[ $vm_kmod ]]; then
 	for module in $(modinfo -F depends "$vm_kmod" | tr , ' '); do
 		modprobe "$module"
 	done
 	insmod "$vm_kmod"
-fi
-
-mkdir -p "$OUT"
-if [[ $vm_out ]]; then
-	mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288 out "$OUT"
 fi
 
 # Says in the kernel log what is stuck when the time is about to be over.

@@ -159,7 +159,7 @@ qemu=(
 	-device nvdimm,memdev=mem0,id=nv0,label-size=128K
 	-object "memory-backend-memfd,id=mem1,share=on,$nvdimm"
 	-device nvdimm,memdev=mem1,id=nv1,label-size=128K
-	-kernel "$VMLINUZ" -initrd "$initramfs"
+	-kernel "$KIMAGE" -initrd "$initramfs"
 	-append "${cmdline[*]}"
 	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 	-display none -nic none
@@ -182,7 +182,7 @@ stop()
 {
 	trap '' INT TERM HUP
 	kill_guest
-	wait
+	{ wait; } 2>/dev/null
 }
 
 trap stop EXIT
@@ -193,7 +193,7 @@ trap 'exit 143' TERM
 exec {port}> >(exec perl "$here/relay.pl" "$token" 3>&"$result")
 relay=$!
 exec {job}< <(job "$@")
-setpriv --pdeathsig TERM timeout -s KILL "$seconds" \
+setpriv --pdeathsig TERM timeout -k 5 "$seconds" \
 	setpriv --pdeathsig KILL "${qemu[@]}" \
 	-fw_cfg "name=opt/mapdirect/job,file=/proc/self/fd/$job" \
 	-chardev "file,id=port,path=/proc/self/fd/$port" \
@@ -213,7 +213,7 @@ if [[ $code ]]; then
 	kill_guest
 fi
 ended=0
-wait "$vm" || ended=$?
+{ wait "$vm" || ended=$?; } 2>/dev/null
 vm=
 
 judged=0
@@ -222,10 +222,10 @@ if [[ $code ]]; then
 	((judged == 0)) || say "the kernel log is not clean (the command's exit code: $code)"
 	exit $((judged ? judged : code))
 fi
-if ((ended == 137)); then
+if ((ended == 124 || ended == 137)); then
 	say "the time was over: $seconds s; the guest was killed"
 	exit 124
 fi
 say "the guest died before the command ended; its last words:"
-tail -n 15 "$log" >&2
+tail -n 50 "$log" >&2
 exit $((judged ? judged : 125))
