@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "attr.h"
+#include "clock.h"
+#include "context.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "lease_kmod.h"
+#include "map.h"
+#include "service.h"
+
+#define DEFAULT_DEVICE "/dev/mapdirect"
+#define DEFAULT_BUDGET_MS 250
+#define MAX_BUDGET_MS 60000
+#define DEFAULT_LIMIT_MS 5000
+#define MAX_LIMIT_MS 3600000
+
+void md__fd_raise(int fd)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	/* It can fail only when it is readable anyhow (EAGAIN). */
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+void md__fd_lower(int fd)
+{
+	int saved = errno;
+	uint64_t count;
+
+	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+int md__fail_forked(void)
+{
+	return md__fail(ECHILD, "this context was made before fork(): open a new one in the child");
+}
+
+static int check_attr(const struct md_context_attr *attr)
+{
+	if (attr->flags & ~MD_OPEN_NO_THREAD)
+		return md__fail(EINVAL, "md_context_attr.flags: unknown bits in 0x%x", attr->flags);
+	if (attr->drain_budget_ms > MAX_BUDGET_MS)
+		return md__fail(EINVAL, "md_context_attr.drain_budget_ms is %u: at most %d",
+				attr->drain_budget_ms, MAX_BUDGET_MS);
+	if (attr->restore_limit_ms > MAX_LIMIT_MS)
+		return md__fail(EINVAL, "md_context_attr.restore_limit_ms is %u: at most %d",
+				attr->restore_limit_ms, MAX_LIMIT_MS);
+	return 0;
+}
+
+static int watch(struct md_context *ctx, int *fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = fd };
+
+	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, *fd, &ev);
+}
+
+static int open_fds(struct md_context *ctx)
+{
+	ctx->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	ctx->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	ctx->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ctx->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ctx->epoll_fd < 0 || ctx->timer_fd < 0 || ctx->wake_fd < 0 || ctx->event_fd < 0 ||
+	    watch(ctx, &ctx->timer_fd) || watch(ctx, &ctx->wake_fd) ||
+	    (ctx->flags & MD_OPEN_NO_THREAD && watch(ctx, &ctx->event_fd)))
+		return md__fail(errno, "cannot make the context's descriptors: %s",
+				strerror(errno));
+	return 0;
+}
+
+static void close_fds(struct md_context *ctx)
+{
+	int *const fds[] = { &ctx->epoll_fd, &ctx->timer_fd, &ctx->wake_fd, &ctx->event_fd,
+			     &ctx->dev_fd };
+	int saved = errno;
+
+	md__fork_hold();
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	md__fork_let();
+	errno = saved;
+}
+
+static void free_context(struct md_context *ctx)
+{
+	md__map_free_all(&ctx->maps);
+	md__map_free_all(&ctx->retired);
+	free(ctx->device);
+	free(ctx);
+}
+
+static struct md_context *new_context(const struct md_context_attr *attr)
+{
+	struct md_context *ctx = calloc(1, sizeof(*ctx));
+
+	if (!ctx)
+		return NULL;
+	ctx->flags = attr->flags;
+	ctx->budget_ns = (attr->drain_budget_ms ?: DEFAULT_BUDGET_MS) * MD__MSEC;
+	ctx->fit_limit_ns = (attr->restore_limit_ms ?: DEFAULT_LIMIT_MS) * MD__MSEC;
+	ctx->ops = &md__lease_kmod;
+	ctx->epoll_fd = ctx->timer_fd = ctx->wake_fd = ctx->event_fd = ctx->dev_fd = -1;
+	pthread_mutex_init(&ctx->dev_lock, NULL);
+	pthread_mutex_init(&ctx->list_lock, NULL);
+	pthread_mutex_init(&ctx->event_lock, NULL);
+	pthread_cond_init(&ctx->idle, NULL);
+	TAILQ_INIT(&ctx->maps);
+	TAILQ_INIT(&ctx->retired);
+	TAILQ_INIT(&ctx->events);
+	ctx->device = strdup(attr->device ?: DEFAULT_DEVICE);
+	if (ctx->device)
+		return ctx;
+	free(ctx);
+	return NULL;
+}
+
+struct md_context *md_open(const struct md_context_attr *attr)
+{
+	struct md_context_attr own;
+	struct md_context *ctx;
+	int err;
+
+	if (md__attr_take(&own, sizeof(own), attr, "md_context_attr") || check_attr(&own))
+		return NULL;
+	ctx = new_context(&own);
+	if (!ctx) {
+		md__fail(ENOMEM, "no memory for a context");
+		return NULL;
+	}
+	if (md__fork_add(ctx))
+		goto free;
+	md__fork_hold();
+	err = open_fds(ctx);
+	md__fork_let();
+	if (err || (!(ctx->flags & MD_OPEN_NO_THREAD) && md__service_start(ctx)))
+		goto close;
+	return ctx;
+
+close:
+	close_fds(ctx);
+	md__fork_remove(ctx);
+free:
+	free_context(ctx);
+	return NULL;
+}
+
+int md_close(struct md_context *ctx)
+{
+	bool busy;
+
+	if (!ctx)
+		return 0;
+	if (ctx->forked) {
+		free_context(ctx);
+		return 0;
+	}
+	pthread_mutex_lock(&ctx->list_lock);
+	busy = !TAILQ_EMPTY(&ctx->maps);
+	pthread_mutex_unlock(&ctx->list_lock);
+	if (busy)
+		return md__fail(EBUSY, "the context still has maps: call md_unmap() for each");
+	if (!(ctx->flags & MD_OPEN_NO_THREAD))
+		md__service_stop(ctx);
+	close_fds(ctx);
+	md__fork_remove(ctx);
+	free_context(ctx);
+	return 0;
+}
+
+int md_fd(struct md_context *ctx)
+{
+	if (!ctx)
+		return md__fail(EINVAL, "md_fd: no context");
+	if (ctx->forked)
+		return md__fail_forked();
+	return ctx->flags & MD_OPEN_NO_THREAD ? ctx->epoll_fd : ctx->event_fd;
+}

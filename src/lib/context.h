@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A context: settings, descriptors, the list of maps, the queue of events.
+ *
+ * Locks, outermost first:
+ *   context.list_lock   the list of maps, who drives which map
+ *   map.lock            the map's engine, lease, regions, attachments; verbs
+ *   map.persist_lock    whether md_persist() may flush
+ *   context.dev_lock    opening the device
+ *   context.event_lock  all event slots and their queue
+ *   the fork lock       fork.h
+ * None is held while an application has an event or runs code of its own.
+ */
+#ifndef MD_LIB_CONTEXT_H
+#define MD_LIB_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+#include <mapdirect/uapi.h>
+
+#include "event.h"
+
+struct md__lease_ops;
+TAILQ_HEAD(md__maps, md_map);
+
+struct md_context {
+	uint32_t flags;
+	uint64_t budget_ns;
+	uint64_t fit_limit_ns;
+	char *device;
+	const struct md__lease_ops *ops;
+	bool forked; /* set in the child only, when it has one thread */
+
+	int epoll_fd; /* the leases, and the next two; threadless: all three */
+	int timer_fd; /* the earliest timer of all maps */
+	int wake_fd;  /* a use ended, an event was acknowledged, a call was made */
+	int event_fd; /* there are events to fetch */
+
+	pthread_mutex_t dev_lock;
+	int dev_fd; /* -1: not opened yet */
+	struct mapdirect_info info;
+
+	pthread_t thread;
+	atomic_bool stop;
+
+	pthread_mutex_t list_lock;
+	pthread_cond_t idle; /* a map is not driven any more */
+	struct md__maps maps;
+	struct md__maps retired; /* see map.h */
+
+	pthread_mutex_t event_lock;
+	struct md__slots events;
+
+	TAILQ_ENTRY(md_context) contexts; /* fork.c */
+};
+
+/* Make an eventfd readable, or not; keeps errno. */
+void md__fd_raise(int fd);
+void md__fd_lower(int fd);
+
+/* The failure of every call on a context that fork() copied. */
+int md__fail_forked(void);
+
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "clock.h"
+#include "context.h"
+#include "errmsg.h"
+#include "event.h"
+#include "service.h"
+
+void md__slot_init(struct md__slot *slot, struct md_context *ctx)
+{
+	*slot = (struct md__slot){ .ctx = ctx };
+}
+
+static void enqueue(struct md__slot *slot)
+{
+	struct md_context *ctx = slot->ctx;
+
+	if (TAILQ_EMPTY(&ctx->events))
+		md__fd_raise(ctx->event_fd);
+	TAILQ_INSERT_TAIL(&ctx->events, slot, queue);
+	slot->queued = true;
+}
+
+static void dequeue(struct md__slot *slot)
+{
+	struct md_context *ctx = slot->ctx;
+
+	TAILQ_REMOVE(&ctx->events, slot, queue);
+	slot->queued = false;
+	if (TAILQ_EMPTY(&ctx->events))
+		md__fd_lower(ctx->event_fd);
+}
+
+void md__slot_post(struct md__slot *slot, const struct md_event *event)
+{
+	struct md_context *ctx = slot->ctx;
+	uint32_t count;
+
+	pthread_mutex_lock(&ctx->event_lock);
+	count = slot->in.count + 1;
+	slot->in = *event;
+	slot->in.count = count;
+	if (slot->queued)
+		dequeue(slot);
+	if (!slot->lent)
+		enqueue(slot);
+	pthread_mutex_unlock(&ctx->event_lock);
+}
+
+bool md__slot_idle(struct md__slot *slot)
+{
+	bool idle;
+
+	pthread_mutex_lock(&slot->ctx->event_lock);
+	idle = !slot->lent && !slot->in.count;
+	pthread_mutex_unlock(&slot->ctx->event_lock);
+	return idle;
+}
+
+bool md__slot_lent(struct md__slot *slot)
+{
+	bool lent;
+
+	pthread_mutex_lock(&slot->ctx->event_lock);
+	lent = slot->lent;
+	pthread_mutex_unlock(&slot->ctx->event_lock);
+	return lent;
+}
+
+bool md__slot_drop(struct md__slot *slot)
+{
+	bool lent;
+
+	pthread_mutex_lock(&slot->ctx->event_lock);
+	lent = slot->lent;
+	if (!lent && slot->queued)
+		dequeue(slot);
+	if (!lent)
+		slot->in.count = 0;
+	pthread_mutex_unlock(&slot->ctx->event_lock);
+	return !lent;
+}
+
+static struct md_event *fetch(struct md_context *ctx)
+{
+	struct md_event *event = NULL;
+	struct md__slot *slot;
+
+	pthread_mutex_lock(&ctx->event_lock);
+	slot = TAILQ_FIRST(&ctx->events);
+	if (slot) {
+		dequeue(slot);
+		slot->out = slot->in;
+		slot->in.count = 0;
+		slot->lent = true;
+		event = &slot->out;
+	}
+	pthread_mutex_unlock(&ctx->event_lock);
+	return event;
+}
+
+/* Milliseconds from @now to @end, rounded up, for poll(2). */
+static int left_ms(uint64_t now, uint64_t end)
+{
+	return now < end ? (int)((end - now + MD__MSEC - 1) / MD__MSEC) : 0;
+}
+
+int md_get_event(struct md_context *ctx, struct md_event **event, int timeout_ms)
+{
+	uint64_t end = md__now() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * MD__MSEC;
+	int wait = timeout_ms;
+
+	if (!ctx || !event)
+		return md__fail(EINVAL, "md_get_event: no %s",
+				ctx ? "place for the event" : "context");
+	if (ctx->forked)
+		return md__fail_forked();
+	for (;;) {
+		struct pollfd pfd = { .fd = md_fd(ctx), .events = POLLIN };
+
+		*event = fetch(ctx);
+		if (*event)
+			return 0;
+		if (!wait)
+			return md__fail(EAGAIN, "no event");
+		if (poll(&pfd, 1, wait) < 0)
+			return md__fail(errno, "waiting for an event: %s", strerror(errno));
+		if (ctx->flags & MD_OPEN_NO_THREAD)
+			md_process(ctx);
+		if (timeout_ms > 0)
+			wait = left_ms(md__now(), end);
+	}
+}
+
+void md_ack_event(struct md_event *event)
+{
+	struct md__slot *slot = (struct md__slot *)event;
+	struct md_context *ctx;
+	bool is_break;
+
+	if (!slot || slot->ctx->forked)
+		return;
+	ctx = slot->ctx;
+	is_break = event->type == MD_EVENT_BREAK;
+	pthread_mutex_lock(&ctx->event_lock);
+	slot->lent = false;
+	if (slot->in.count)
+		enqueue(slot);
+	/* Still locked: the slot's map may be gone as soon as it is not lent. */
+	if (is_break)
+		md__service_wake(ctx);
+	pthread_mutex_unlock(&ctx->event_lock);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Events. Each kind has one slot per map (QP_FENCED: per attachment). What
+ * happens while the application still has the last event of the slot, or has
+ * not come for it yet, is folded into the next one. Events are queued in the
+ * order of what they last tell of, so the last one fetched tells the state.
+ */
+#ifndef MD_LIB_EVENT_H
+#define MD_LIB_EVENT_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+
+/* Everything in it is protected by the context's event_lock. */
+struct md__slot {
+	struct md_event out; /* the application has it while @lent */
+	struct md_event in;  /* to be fetched if its count is not 0 */
+	struct md_context *ctx;
+	bool lent;
+	bool queued;
+	TAILQ_ENTRY(md__slot) queue;
+};
+
+TAILQ_HEAD(md__slots, md__slot);
+
+void md__slot_init(struct md__slot *slot, struct md_context *ctx);
+
+/* Queue a copy of @event, whose count is set here. */
+void md__slot_post(struct md__slot *slot, const struct md_event *event);
+
+/* Neither fetched and not acknowledged, nor to be fetched. */
+bool md__slot_idle(struct md__slot *slot);
+
+/* Fetched and not acknowledged. */
+bool md__slot_lent(struct md__slot *slot);
+
+/* Forget what was not fetched, unless an older event is lent: then false. */
+bool md__slot_drop(struct md__slot *slot);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * fork(2): the child's copies of the library's descriptors are closed, so that
+ * a child cannot keep a lease, and its contexts are dead (ECHILD).
+ *
+ * The fork lock is held around every change of a descriptor field and of a
+ * list that the child walks: of contexts, maps, regions and attachments. Many
+ * may hold it at once, only fork() excludes them; nothing is locked inside it.
+ */
+#ifndef MD_LIB_FORK_H
+#define MD_LIB_FORK_H
+
+struct md_context;
+
+void md__fork_hold(void);
+void md__fork_let(void);
+
+/* Include a context in what fork() takes care of; forget it again. */
+int md__fork_add(struct md_context *ctx);
+void md__fork_remove(struct md_context *ctx);
+
+#endif

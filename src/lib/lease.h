@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A lease, and who gives it. A provider keeps the blocks of a range in place
+ * from acquire() to release(), and tells by events when it is asked for them.
+ */
+#ifndef MD_LIB_LEASE_H
+#define MD_LIB_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mapdirect/mapdirect.h>
+
+#include "range.h"
+
+/* One generation. @addr and @anchor are reserved for the life of the map. */
+struct md__lease {
+	int fd; /* polled for events; -1: there is no lease */
+	uint64_t generation;
+	void *addr;   /* where acquire() shows the pages */
+	void *anchor; /* as long, for the provider's own use */
+	size_t length;
+};
+
+/* What a lease says. Times are CLOCK_MONOTONIC in ns. */
+struct md__notice {
+	bool revoked; /* the deadline passed, the mapping is gone */
+	enum md_reason reason;
+	uint64_t time;
+	uint64_t deadline;
+	int breaker_pid;
+	char breaker_comm[16];
+};
+
+/*
+ * Failures set errno and the sentence.
+ *
+ * @check:   fills @result in; no failure is possible but a refusal, in it
+ * @acquire: takes the lease and maps the range at @lease->addr; sets
+ *           @lease->fd and @lease->generation. On failure md__lease_drop()
+ *           cleans up. The errno tells the caller whether to try again:
+ *           EAGAIN, EBUSY, EEXIST: yes; ENXIO, ENODATA: for some time
+ * @read:    1 with a notice, 0 without; never blocks
+ * @release: shuts the mapping, then 0 when the lease is over, or EBUSY while
+ *           foreign pins remain; never blocks; may be repeated
+ * @foreign: how many pages somebody else holds, for a message
+ */
+struct md__lease_ops {
+	enum md_provider provider;
+	void (*check)(struct md_context *ctx, const struct md__range *range,
+		      struct md_query_result *result);
+	int (*acquire)(struct md_context *ctx, const struct md__range *range,
+		       struct md__lease *lease);
+	int (*read)(struct md__lease *lease, struct md__notice *notice);
+	int (*release)(struct md__lease *lease);
+	uint64_t (*foreign)(struct md__lease *lease);
+};
+
+/* Reserve the addresses; there is no lease yet. 0 or -1. */
+int md__lease_init(struct md__lease *lease, const struct md__range *range);
+
+/**
+ * md__lease_drop - give up what acquire() made, as far as it came
+ *
+ * Normally after release(). Else the provider goes on in the background.
+ */
+void md__lease_drop(struct md__lease *lease);
+
+/* Give the addresses back too. */
+void md__lease_fini(struct md__lease *lease);
+
+#endif

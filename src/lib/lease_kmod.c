@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <mapdirect/uapi.h>
+
+#include "errmsg.h"
+#include "fork.h"
+#include "kmod_check.h"
+#include "lease_kmod.h"
+
+/* Small enough to tell where in the file faulting in failed. */
+#define FAULT_CHUNK ((size_t)16 << 20)
+
+/* ---- acquire ------------------------------------------------------------- */
+
+/* The kernel says EFAULT to whatever keeps a page from being faulted in. */
+static int fail_fault(const struct md__range *range, size_t done)
+{
+	int64_t size = md__range_file_size(range);
+	struct statvfs fs;
+
+	if (errno != EFAULT)
+		return md__fail(errno, "cannot fault in the page at %llu: %s: %s",
+				(unsigned long long)(range->offset + done), strerror(errno),
+				range->text);
+	if (size >= 0 && (uint64_t)size <= range->offset + done)
+		return md__fail(ENXIO, "the file was truncated to %lld meanwhile: %s",
+				(long long)size, range->text);
+	if (!fstatvfs(range->fd, &fs) && !fs.f_bavail)
+		return md__fail(ENOSPC, "the file system is full, at %llu: free some space: %s",
+				(unsigned long long)(range->offset + done), range->text);
+	return md__fail(EIO,
+			"the file system could not give the page at %llu: see the kernel log: %s",
+			(unsigned long long)(range->offset + done), range->text);
+}
+
+/*
+ * The anchor is what the kernel finds the pages by, and through it the module
+ * hears of truncate. Faulted in for writing now, because the first write to a
+ * reflinked extent moves it.
+ */
+static int map_anchor(const struct md__range *range, struct md__lease *lease)
+{
+	char *addr;
+
+	addr = mmap(lease->anchor, lease->length, PROT_READ | PROT_WRITE,
+		    MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, range->fd, (off_t)range->offset);
+	if (addr == MAP_FAILED)
+		return md__fail(errno, "cannot map the file with MAP_SYNC: %s: %s", strerror(errno),
+				range->text);
+	madvise(addr, lease->length, MADV_DONTFORK);
+	for (size_t done = 0; done < lease->length; done += FAULT_CHUNK) {
+		size_t left = lease->length - done;
+
+		if (madvise(addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK,
+			    MADV_POPULATE_WRITE))
+			return fail_fault(range, done);
+	}
+	return 0;
+}
+
+static int fail_lease(const struct md__range *range)
+{
+	static const struct {
+		int error;
+		const char *why;
+	} table[] = {
+		{ ENODEV, "the file is not accessed by DAX: mount with dax=always" },
+		{ EOPNOTSUPP,
+		  "its file system is not known to break leases before it moves blocks on this kernel: use XFS" },
+		{ ENXIO, "the file became shorter than the range: make it longer" },
+		{ ENODATA,
+		  "part of the range lost its blocks meanwhile: write it, or pass MD_MAP_ALLOCATE" },
+		{ EADDRNOTAVAIL, "something else was mapped over the library's own mapping" },
+		{ EPERM, "only the owner of the file or CAP_LEASE may lease it" },
+		{ ENOLCK, "leases are switched off: sysctl fs.leases-enable=1" },
+		{ EEXIST,
+		  "the range overlaps a lease that is not over yet: see the module's list of leases" },
+		{ EAGAIN, "somebody is just changing the file: try again" },
+		{ EBUSY, "the file's extents did not hold still: try again" },
+		{ ENOMEM, "no memory, or more than RLIMIT_MEMLOCK lets the user pin (ulimit -l)" },
+		{ ENOSPC, "the file system is full: free some space" },
+		{ EIO, "the file system reported an I/O error: see the kernel log" },
+		{ EMFILE, "too many open files in this process (ulimit -n)" },
+		{ ENFILE, "too many open files in the system" },
+	};
+	const char *why = strerror(errno);
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].error == errno)
+			why = table[i].why;
+	return md__fail(errno, "no lease: %s: %s", why, range->text);
+}
+
+/* Returns the device's answer; the descriptor is in its place before fork(). */
+static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
+{
+	int fd;
+
+	md__fork_hold();
+	fd = ioctl(dev, MAPDIRECT_IOC_LEASE, arg);
+	if (fd >= 0)
+		lease->fd = fd;
+	md__fork_let();
+	return fd;
+}
+
+static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+{
+	struct mapdirect_lease arg = {
+		.fd = range->fd,
+		.flags = range->allocate ? MAPDIRECT_LEASE_ALLOCATE : 0,
+		.offset = range->offset,
+		.length = range->length,
+		.addr = (uintptr_t)lease->anchor,
+	};
+	int dev = md__kmod_device(ctx);
+	void *addr;
+
+	if (dev < 0 || md__kmod_fits(range) || map_anchor(range, lease))
+		return -1;
+	if (take_lease(dev, &arg, lease) < 0)
+		return fail_lease(range);
+	lease->generation = arg.generation;
+	if (fcntl(lease->fd, F_SETFL, O_NONBLOCK) < 0)
+		return md__fail(errno, "cannot make the lease non-blocking: %s", strerror(errno));
+	addr = mmap(lease->addr, lease->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		    lease->fd, 0);
+	if (addr == MAP_FAILED)
+		return md__fail(errno, "cannot map the lease: %s: %s", strerror(errno),
+				range->text);
+	madvise(addr, lease->length, MADV_DONTFORK);
+	return 0;
+}
+
+/* ---- events, release ------------------------------------------------------ */
+
+static enum md_reason to_reason(uint32_t reason)
+{
+	switch (reason) {
+	case MAPDIRECT_REASON_LAYOUT:
+		return MD_REASON_LAYOUT;
+	case MAPDIRECT_REASON_TRUNCATE:
+		return MD_REASON_TRUNCATE;
+	case MAPDIRECT_REASON_UNMAP:
+		return MD_REASON_UNMAP;
+	default:
+		return MD_REASON_NONE;
+	}
+}
+
+static int read_notice(struct md__lease *lease, struct md__notice *notice)
+{
+	struct mapdirect_event event;
+	ssize_t n;
+
+	do {
+		n = read(lease->fd, &event, sizeof(event));
+	} while (n < 0 && errno == EINTR);
+	if (n != sizeof(event))
+		return 0;
+	*notice = (struct md__notice){
+		.revoked = event.type == MAPDIRECT_EVENT_REVOKED,
+		.reason = to_reason(event.reason),
+		.time = event.time_ns,
+		.deadline = event.deadline_ns,
+		.breaker_pid = event.breaker_pid,
+	};
+	memcpy(notice->breaker_comm, event.breaker_comm, sizeof(event.breaker_comm));
+	return 1;
+}
+
+static int release(struct md__lease *lease)
+{
+	int err;
+
+	do {
+		err = ioctl(lease->fd, MAPDIRECT_IOC_RELEASE);
+	} while (err < 0 && errno == EINTR);
+	return err;
+}
+
+static uint64_t foreign(struct md__lease *lease)
+{
+	struct mapdirect_status status = { 0 };
+
+	ioctl(lease->fd, MAPDIRECT_IOC_STATUS, &status);
+	return status.foreign_pages;
+}
+
+const struct md__lease_ops md__lease_kmod = {
+	.provider = MD_PROVIDER_KMOD,
+	.check = md__kmod_check,
+	.acquire = acquire,
+	.read = read_notice,
+	.release = release,
+	.foreign = foreign,
+};

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attr.h"
+#include "context.h"
+#include "driver.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "map.h"
+#include "mr.h"
+#include "persist.h"
+#include "qp.h"
+#include "service.h"
+
+/* ---- memory ------------------------------------------------------------ */
+
+/* All but the guard, which somebody may still look at (map.h). */
+static void init(struct md_map *map, struct md_context *ctx)
+{
+	const size_t kept = sizeof(map->guard);
+
+	memset((char *)map + kept, 0, sizeof(*map) - kept);
+	map->ctx = ctx;
+	map->ops = ctx->ops;
+	map->range.fd = -1;
+	map->lease.fd = -1;
+	atomic_store(&map->state, MD_MAP_RELEASED);
+	pthread_mutex_init(&map->lock, NULL);
+	md__persist_init(map);
+	TAILQ_INIT(&map->mrs);
+	TAILQ_INIT(&map->attachments);
+	for (int i = 0; i <= MD_EVENT_LATE; i++)
+		md__slot_init(&map->slot[i], ctx);
+}
+
+static struct md_map *new_map(struct md_context *ctx)
+{
+	struct md_map *map;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	map = TAILQ_FIRST(&ctx->retired);
+	if (map) {
+		md__fork_hold();
+		TAILQ_REMOVE(&ctx->retired, map, maps);
+		md__fork_let();
+	}
+	pthread_mutex_unlock(&ctx->list_lock);
+	if (map) {
+		md__guard_shut(&map->guard, EAGAIN);
+	} else {
+		map = aligned_alloc(MD__GUARD_LINE, sizeof(*map));
+		if (!map) {
+			md__fail(ENOMEM, "no memory for a map");
+			return NULL;
+		}
+		md__guard_init(&map->guard, ctx->wake_fd);
+	}
+	init(map, ctx);
+	return map;
+}
+
+void md__map_free_all(struct md__maps *maps)
+{
+	struct md__attachment *at;
+	struct md_map *map;
+	struct md__mr *mr;
+
+	while ((map = TAILQ_FIRST(maps))) {
+		while ((mr = TAILQ_FIRST(&map->mrs))) {
+			TAILQ_REMOVE(&map->mrs, mr, mrs);
+			free(mr);
+		}
+		while ((at = TAILQ_FIRST(&map->attachments))) {
+			TAILQ_REMOVE(&map->attachments, at, attachments);
+			free(at);
+		}
+		TAILQ_REMOVE(maps, map, maps);
+		free(map);
+	}
+}
+
+/* ---- map and unmap ------------------------------------------------------ */
+
+static int check_attr(const struct md_map_attr *attr)
+{
+	if (attr->flags & ~(MD_MAP_ALLOCATE | MD_MAP_RESTORE))
+		return md__fail(EINVAL, "md_map_attr.flags: unknown bits in 0x%x", attr->flags);
+	if (attr->provider != MD_PROVIDER_NONE && attr->provider != MD_PROVIDER_KMOD)
+		return md__fail(EOPNOTSUPP, "md_map_attr.provider: %d is not known here",
+				attr->provider);
+	return 0;
+}
+
+static int open_range(struct md_map *map, const struct md__range *range)
+{
+	md__fork_hold();
+	map->range = *range;
+	map->range.fd = fcntl(range->fd, F_DUPFD_CLOEXEC, 0);
+	md__fork_let();
+	if (map->range.fd >= 0)
+		return 0;
+	return md__fail(errno, "cannot duplicate the descriptor of %s: %s", range->text,
+			strerror(errno));
+}
+
+/* Undo service_add and open_range; the map is claimed and has no lease. */
+static void retire(struct md_map *map)
+{
+	int fd = map->range.fd;
+
+	md__fork_hold();
+	map->range.fd = -1;
+	if (fd >= 0)
+		close(fd);
+	md__fork_let();
+	md__persist_fini(map);
+	pthread_mutex_destroy(&map->lock);
+	md__service_remove(map);
+}
+
+struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
+		      const struct md_map_attr *attr)
+{
+	struct md_map_attr own;
+	struct md__range range;
+	struct md_map *map;
+	int saved;
+
+	if (!ctx) {
+		md__fail(EINVAL, "md_map: no context");
+		return NULL;
+	}
+	if (ctx->forked) {
+		md__fail_forked();
+		return NULL;
+	}
+	if (md__attr_take(&own, sizeof(own), attr, "md_map_attr") || check_attr(&own) ||
+	    md__range_init(&range, fd, offset, length))
+		return NULL;
+	range.allocate = own.flags & MD_MAP_ALLOCATE;
+	map = new_map(ctx);
+	if (!map)
+		return NULL;
+	map->restore = own.flags & MD_MAP_RESTORE;
+	md__service_add(map);
+	if (open_range(map, &range) || md__lease_init(&map->lease, &map->range))
+		goto retire;
+	if (md__driver_start(map))
+		goto stop;
+	md__service_unclaim(map);
+	return map;
+
+stop:
+	saved = errno;
+	pthread_mutex_lock(&map->lock);
+	md__driver_stop(map);
+	pthread_mutex_unlock(&map->lock);
+	md__lease_fini(&map->lease);
+	errno = saved;
+retire:
+	saved = errno;
+	retire(map);
+	errno = saved;
+	return NULL;
+}
+
+/* With the lock. The gate is shut, so that no use begins after the look. */
+static int check_unused(struct md_map *map)
+{
+	const char *left = NULL;
+
+	if (!TAILQ_EMPTY(&map->mrs))
+		left = "regions: md_dereg_mr() them";
+	else if (!TAILQ_EMPTY(&map->attachments))
+		left = "attached queue pairs: md_detach_qp() them";
+	for (int i = 0; i <= MD_EVENT_LATE && !left; i++)
+		if (md__slot_lent(&map->slot[i]))
+			left = "events: md_ack_event() them";
+	if (!left && md__guard_uses(&map->guard))
+		left = "open uses: md_map_put() them";
+	if (left)
+		return md__fail(EBUSY, "the map of %s still has %s", map->range.text, left);
+	return 0;
+}
+
+/* With the lock. */
+static int shut_and_check(struct md_map *map)
+{
+	bool live = map->engine.state == MD__LIVE;
+
+	if (live)
+		md__guard_shut(&map->guard, EAGAIN);
+	if (!check_unused(map))
+		return 0;
+	if (live)
+		md__guard_open(&map->guard);
+	return -1;
+}
+
+int md_unmap(struct md_map *map)
+{
+	int err;
+
+	if (!map)
+		return 0;
+	if (map->ctx->forked)
+		return md__fail_forked();
+	md__service_claim(map);
+	pthread_mutex_lock(&map->lock);
+	err = shut_and_check(map);
+	if (!err)
+		md__driver_stop(map);
+	pthread_mutex_unlock(&map->lock);
+	if (err) {
+		md__service_unclaim(map);
+		return -1;
+	}
+	for (int i = 0; i <= MD_EVENT_LATE; i++)
+		md__slot_drop(&map->slot[i]);
+	md__lease_fini(&map->lease);
+	retire(map);
+	return 0;
+}
+
+/* ---- looks and uses ----------------------------------------------------- */
+
+void *md_map_addr(const struct md_map *map)
+{
+	return map->lease.addr;
+}
+
+size_t md_map_length(const struct md_map *map)
+{
+	return map->range.length;
+}
+
+off_t md_map_offset(const struct md_map *map)
+{
+	return (off_t)map->range.offset;
+}
+
+enum md_map_state md_map_state(const struct md_map *map)
+{
+	return atomic_load(&map->state);
+}
+
+uint64_t md_map_generation(const struct md_map *map)
+{
+	return atomic_load(&map->generation);
+}
+
+enum md_provider md_map_provider(const struct md_map *map)
+{
+	return map->ops->provider;
+}
+
+int md__map_fail_gone(const struct md_map *map)
+{
+	if (md_map_state(map) == MD_MAP_LOST)
+		return md__fail(ESTALE, "the lease is lost for good: md_unmap(), and map again: %s",
+				map->range.text);
+	return md__fail(EAGAIN, "no lease now: try again after MD_EVENT_RESTORED: %s",
+			map->range.text);
+}
+
+int md_map_get(struct md_map *map)
+{
+	int err;
+
+	if (!map)
+		return md__fail(EINVAL, "md_map_get: no map");
+	err = md__guard_get(&map->guard);
+	if (!err)
+		return 0;
+	return err == ECHILD ? md__fail_forked() : md__map_fail_gone(map);
+}
+
+void md_map_put(struct md_map *map)
+{
+	if (!map->ctx->forked)
+		md__guard_put(&map->guard);
+}
+
+int md_release(struct md_map *map)
+{
+	if (!map)
+		return md__fail(EINVAL, "md_release: no map");
+	if (map->ctx->forked)
+		return md__fail_forked();
+	if (md_map_state(map) == MD_MAP_LOST)
+		return md__map_fail_gone(map);
+	pthread_mutex_lock(&map->lock);
+	md__driver_release(map);
+	pthread_mutex_unlock(&map->lock);
+	md__service_wake(map->ctx);
+	return 0;
+}
+
+int md_restore(struct md_map *map)
+{
+	if (!map)
+		return md__fail(EINVAL, "md_restore: no map");
+	if (map->ctx->forked)
+		return md__fail_forked();
+	if (md_map_state(map) == MD_MAP_LOST)
+		return md__map_fail_gone(map);
+	atomic_store(&map->restore_asked, true);
+	md__service_wake(map->ctx);
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A map: a range of a file, its addresses, its lease when there is one. */
+#ifndef MD_LIB_MAP_H
+#define MD_LIB_MAP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+
+#include "engine.h"
+#include "errmsg.h"
+#include "event.h"
+#include "guard.h"
+#include "lease.h"
+#include "range.h"
+
+TAILQ_HEAD(md__mrs, md__mr);
+TAILQ_HEAD(md__attachments, md__attachment);
+
+/* Why the break under way, or the last one, came. */
+struct md__cause {
+	enum md_reason reason;
+	int breaker_pid;
+	char breaker_comm[16];
+};
+
+/*
+ * A use may end in one thread while another unmaps: the put that ended the
+ * last use still looks at the guard. So the memory of a map, and the guard in
+ * it, stay until md_close(): md_unmap() retires the map, md_map() takes a
+ * retired one first.
+ */
+struct md_map {
+	struct md__guard guard;
+
+	/* Fixed from md_map() to md_unmap(). */
+	struct md_context *ctx;
+	const struct md__lease_ops *ops;
+	struct md__range range; /* its fd is the library's own */
+	bool restore;		/* MD_MAP_RESTORE */
+
+	/* Protected by the context's list_lock; see service.h. */
+	TAILQ_ENTRY(md_map) maps;
+	bool claimed;
+	bool passed_over; /* somebody wanted to drive it while it was claimed */
+
+	/* Read and written by anybody. */
+	atomic_bool readable;	     /* the lease may have something to say */
+	atomic_bool restore_asked;   /* md_restore() */
+	_Atomic uint64_t timer;	     /* the engine's, for the service */
+	_Atomic int state;	     /* enum md_map_state */
+	_Atomic uint64_t generation; /* the last that was live */
+
+	/* Changed by who claimed the map, and with the lock; read with either. */
+	struct md__lease lease;
+
+	/* Protected by the lock, as are calls of verbs. */
+	pthread_mutex_t lock;
+	struct md__engine engine;
+	struct md__mrs mrs;
+	struct md__attachments attachments;
+	unsigned int pending; /* MD__PARTY_* bits that are not done yet */
+	struct md__cause cause;
+	struct md_timeline timeline;
+	int stuck;		  /* errno of a dereg or release that is to be repeated */
+	int error;		  /* why there is no lease, once it is lost */
+	char why[MD__ERRMSG_MAX]; /* the sentence to it */
+
+	pthread_rwlock_t persist_lock;
+	bool persistable; /* the pages are the file's: flushing makes sense */
+
+	struct md__slot slot[MD_EVENT_LATE + 1]; /* by enum md_event_type */
+};
+
+/* The failure of a call that needs a lease: EAGAIN or ESTALE. */
+int md__map_fail_gone(const struct md_map *map);
+
+/* Free the memory of maps, and of what hangs on them. */
+void md__map_free_all(struct md__maps *maps);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Regions of a map. Everything here with the map's lock. */
+#ifndef MD_LIB_MR_H
+#define MD_LIB_MR_H
+
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+
+/* The ibv_mr comes and goes with the lease, the handle stays. */
+struct md__mr {
+	struct md_mr pub;
+	struct ibv_mr *ibv; /* NULL: not registered */
+	TAILQ_ENTRY(md__mr) mrs;
+};
+
+/* Register every region of a map again, or none: -1, errno and sentence. */
+int md__mr_register_all(struct md_map *map);
+
+/* Deregister what is registered. Returns 0, or the errno of the first left. */
+int md__mr_dereg_all(struct md_map *map);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "driver.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "map.h"
+#include "qp.h"
+
+static struct md__attachment *find(struct md_map *map, const struct ibv_qp *qp)
+{
+	struct md__attachment *at;
+
+	TAILQ_FOREACH(at, &map->attachments, attachments) {
+		if (at->qp == qp)
+			break;
+	}
+	return at;
+}
+
+static void report(struct md_map *map, struct md__attachment *at, enum md_reason reason, int err)
+{
+	struct md_event event;
+
+	md__driver_event(map, MD_EVENT_QP_FENCED, &event);
+	event.reason = reason;
+	event.qp = at->qp;
+	event.peer = at->peer;
+	event.error = err;
+	if (err)
+		snprintf(event.message, sizeof(event.message),
+			 "queue pair 0x%x is not fenced (%s), deregistration ends its access: %s",
+			 at->qp->qp_num, strerror(err), map->range.text);
+	else
+		snprintf(event.message, sizeof(event.message), "queue pair 0x%x is fenced (%s): %s",
+			 at->qp->qp_num,
+			 reason == MD_REASON_BUDGET ? "the drain budget is over" : "on request",
+			 map->range.text);
+	md__slot_post(&at->slot, &event);
+}
+
+static int set_error(struct md__attachment *at)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_ERR };
+	int err = ibv_modify_qp(at->qp, &attr, IBV_QP_STATE);
+
+	at->fenced = !err;
+	return err;
+}
+
+void md__qp_fence_all(struct md_map *map)
+{
+	struct md__attachment *at;
+
+	TAILQ_FOREACH(at, &map->attachments, attachments) {
+		if (!at->fenced)
+			report(map, at, MD_REASON_BUDGET, set_error(at));
+	}
+}
+
+void md__qp_forget_fences(struct md_map *map)
+{
+	struct md__attachment *at;
+
+	TAILQ_FOREACH(at, &map->attachments, attachments)
+		at->fenced = false;
+}
+
+static int check_args(const struct md_map *map, const struct ibv_qp *qp, const char *call)
+{
+	if (!map || !qp)
+		return md__fail(EINVAL, "%s: no %s", call, map ? "queue pair" : "map");
+	return map->ctx->forked ? md__fail_forked() : 0;
+}
+
+static int fail_not_attached(const struct md_map *map, const struct ibv_qp *qp)
+{
+	return md__fail(ENOENT, "queue pair 0x%x is not attached to the map of %s", qp->qp_num,
+			map->range.text);
+}
+
+int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
+{
+	struct md__attachment *at;
+	bool known;
+
+	if (check_args(map, qp, "md_attach_qp"))
+		return -1;
+	if (peer)
+		return md__fail(EINVAL, "md_attach_qp: the peer has to be NULL");
+	at = calloc(1, sizeof(*at));
+	if (!at)
+		return md__fail(ENOMEM, "no memory for an attachment");
+	at->qp = qp;
+	md__slot_init(&at->slot, map->ctx);
+	pthread_mutex_lock(&map->lock);
+	known = find(map, qp);
+	if (!known) {
+		md__fork_hold();
+		TAILQ_INSERT_TAIL(&map->attachments, at, attachments);
+		md__fork_let();
+	}
+	pthread_mutex_unlock(&map->lock);
+	if (!known)
+		return 0;
+	free(at);
+	return md__fail(EEXIST, "queue pair 0x%x is attached already to the map of %s", qp->qp_num,
+			map->range.text);
+}
+
+int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
+{
+	struct md__attachment *at;
+	bool lent = false;
+
+	if (check_args(map, qp, "md_detach_qp"))
+		return -1;
+	pthread_mutex_lock(&map->lock);
+	at = find(map, qp);
+	if (at)
+		lent = !md__slot_drop(&at->slot);
+	if (at && !lent) {
+		md__fork_hold();
+		TAILQ_REMOVE(&map->attachments, at, attachments);
+		md__fork_let();
+	}
+	pthread_mutex_unlock(&map->lock);
+	if (!at)
+		return fail_not_attached(map, qp);
+	if (lent)
+		return md__fail(EBUSY,
+				"queue pair 0x%x: acknowledge its MD_EVENT_QP_FENCED, then detach",
+				qp->qp_num);
+	free(at);
+	return 0;
+}
+
+int md_fence_qp(struct md_map *map, struct ibv_qp *qp)
+{
+	struct md__attachment *at;
+	int err = 0;
+
+	if (check_args(map, qp, "md_fence_qp"))
+		return -1;
+	pthread_mutex_lock(&map->lock);
+	at = find(map, qp);
+	if (at && !at->fenced) {
+		err = set_error(at);
+		if (!err)
+			report(map, at, MD_REASON_REQUEST, 0);
+	}
+	pthread_mutex_unlock(&map->lock);
+	if (!at)
+		return fail_not_attached(map, qp);
+	if (err)
+		return md__fail(err, "queue pair 0x%x cannot be set to the error state: %s",
+				qp->qp_num, strerror(err));
+	return 0;
+}

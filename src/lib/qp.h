@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Queue pairs whose traffic uses a map. Everything here with its lock. */
+#ifndef MD_LIB_QP_H
+#define MD_LIB_QP_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+
+#include "event.h"
+
+struct md__attachment {
+	struct ibv_qp *qp;
+	struct md_peer *peer;
+	bool fenced; /* in this generation */
+	struct md__slot slot;
+	TAILQ_ENTRY(md__attachment) attachments;
+};
+
+/* The drain budget is over: every attached queue pair to the error state. */
+void md__qp_fence_all(struct md_map *map);
+
+/* A new generation: what is attached may be fenced again. */
+void md__qp_forget_fences(struct md_map *map);
+
+#endif

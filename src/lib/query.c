@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "attr.h"
+#include "context.h"
+#include "errmsg.h"
+#include "hole.h"
+#include "lease.h"
+#include "proc.h"
+#include "range.h"
+
+#define LEASE_BREAK_TIME "/proc/sys/fs/lease-break-time"
+
+static void look(struct md_context *ctx, const struct md__range *range,
+		 struct md_query_result *result)
+{
+	int64_t size = md__range_file_size(range);
+	struct md__hole hole;
+
+	if (size >= 0)
+		result->file_size = (uint64_t)size;
+	if (!md__hole_find(range, &hole)) {
+		result->unallocated_offset = hole.offset;
+		result->unallocated_length = hole.length;
+	}
+	ctx->ops->check(ctx, range, result);
+}
+
+int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
+	     struct md_query_result *result)
+{
+	struct md_query_result own;
+	char kept[MD__ERRMSG_MAX];
+	struct md__range range;
+	long seconds;
+
+	if (!ctx || !result)
+		return md__fail(EINVAL, "md_query: no %s",
+				ctx ? "place for the result" : "context");
+	if (ctx->forked)
+		return md__fail_forked();
+	if (result->size != sizeof(own))
+		return md__fail(EINVAL, "md_query_result.size is %zu: set it to %zu", result->size,
+				sizeof(own));
+	md__errmsg_keep(kept);
+	own = (struct md_query_result){ .size = sizeof(own) };
+	seconds = md__proc_number(LEASE_BREAK_TIME);
+	if (seconds > 0)
+		own.lease_break_ms = (uint32_t)seconds * 1000;
+	if (!md__range_init(&range, fd, offset, length)) {
+		look(ctx, &range, &own);
+	} else if (errno == EBADF) {
+		return -1;
+	} else {
+		own.error = errno;
+		snprintf(own.reason, sizeof(own.reason), "%.255s", md_errmsg());
+	}
+	md__errmsg_restore(kept);
+	*result = own;
+	return 0;
+}

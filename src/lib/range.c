@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "errmsg.h"
+#include "range.h"
+
+/* Longer paths lose their beginning: the end tells files apart. */
+#define NAME_MAX_SHOWN 52
+
+static void name_range(struct md__range *range)
+{
+	char link[32], path[4096];
+	const char *shown = path, *cut = "";
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", range->fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		n = snprintf(path, sizeof(path), "file descriptor %d", range->fd);
+	path[n] = '\0';
+	if (n > NAME_MAX_SHOWN) {
+		shown += n - NAME_MAX_SHOWN;
+		cut = "...";
+	}
+	snprintf(range->text, sizeof(range->text), "bytes %llu to %llu of %s%.*s",
+		 (unsigned long long)range->offset,
+		 (unsigned long long)(range->offset + range->length - 1), cut, NAME_MAX_SHOWN,
+		 shown);
+}
+
+static int check_file(const struct md__range *range)
+{
+	struct stat st;
+	int mode;
+
+	if (fstat(range->fd, &st) < 0)
+		return md__fail(EBADF, "%d is not an open file descriptor", range->fd);
+	if (!S_ISREG(st.st_mode))
+		return md__fail(EBADFD, "%s: not a regular file, so there are no blocks to lease",
+				range->text);
+	mode = fcntl(range->fd, F_GETFL);
+	if (mode < 0 || mode & O_PATH || (mode & O_ACCMODE) != O_RDWR)
+		return md__fail(EACCES,
+				"%s: the file is not open for reading and writing: open it O_RDWR",
+				range->text);
+	return 0;
+}
+
+int md__range_init(struct md__range *range, int fd, off_t offset, size_t length)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t start = (uint64_t)offset;
+
+	if (offset < 0 || start % page)
+		return md__fail(EINVAL, "offset %lld is not a multiple of the page size, %llu",
+				(long long)offset, (unsigned long long)page);
+	if (!length)
+		return md__fail(EINVAL, "the length of the range is 0");
+	if (length > INT64_MAX - start - page)
+		return md__fail(EOVERFLOW, "offset %lld and length %zu go beyond any file",
+				(long long)offset, length);
+	*range = (struct md__range){
+		.fd = fd,
+		.offset = start,
+		.length = (length + page - 1) / page * page,
+	};
+	name_range(range);
+	return check_file(range);
+}
+
+int64_t md__range_file_size(const struct md__range *range)
+{
+	struct stat st;
+
+	if (fstat(range->fd, &st) < 0)
+		return md__fail(errno, "%s: cannot ask for the file's size: %s", range->text,
+				strerror(errno));
+	return st.st_size;
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include "clock.h"
+#include "context.h"
+#include "driver.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "map.h"
+#include "service.h"
+
+#define BATCH 16
+
+void md__service_wake(struct md_context *ctx)
+{
+	md__fd_raise(ctx->wake_fd);
+}
+
+/* ---- claims ------------------------------------------------------------ */
+
+void md__service_add(struct md_map *map)
+{
+	struct md_context *ctx = map->ctx;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	map->claimed = true;
+	md__fork_hold();
+	TAILQ_INSERT_TAIL(&ctx->maps, map, maps);
+	md__fork_let();
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+void md__service_claim(struct md_map *map)
+{
+	struct md_context *ctx = map->ctx;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	while (map->claimed)
+		pthread_cond_wait(&ctx->idle, &ctx->list_lock);
+	map->claimed = true;
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+static void unclaim_locked(struct md_map *map)
+{
+	map->claimed = false;
+	pthread_cond_broadcast(&map->ctx->idle);
+}
+
+void md__service_unclaim(struct md_map *map)
+{
+	struct md_context *ctx = map->ctx;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	unclaim_locked(map);
+	if (map->passed_over)
+		md__service_wake(ctx);
+	map->passed_over = false;
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+void md__service_remove(struct md_map *map)
+{
+	struct md_context *ctx = map->ctx;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	md__fork_hold();
+	TAILQ_REMOVE(&ctx->maps, map, maps);
+	TAILQ_INSERT_TAIL(&ctx->retired, map, maps);
+	md__fork_let();
+	unclaim_locked(map);
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+/* ---- turns ------------------------------------------------------------- */
+
+/* Note which leases may have something to say. */
+static void collect(struct md_context *ctx, int timeout)
+{
+	struct epoll_event ev[BATCH];
+	struct md_map *map;
+	int n;
+
+	do {
+		n = epoll_wait(ctx->epoll_fd, ev, BATCH, timeout);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr == &ctx->wake_fd)
+				md__fd_lower(ctx->wake_fd);
+			else if (ev[i].data.ptr == &ctx->timer_fd)
+				md__fd_lower(ctx->timer_fd);
+			else if (ev[i].data.ptr != &ctx->event_fd) {
+				map = ev[i].data.ptr;
+				atomic_store(&map->readable, true);
+			}
+		}
+		timeout = 0;
+	} while (n == BATCH);
+}
+
+static void set_timer(struct md_context *ctx)
+{
+	struct itimerspec spec = { 0 };
+	struct md_map *map;
+	uint64_t first = 0;
+
+	TAILQ_FOREACH(map, &ctx->maps, maps) {
+		uint64_t timer = atomic_load(&map->timer);
+
+		if (timer && (!first || timer < first))
+			first = timer;
+	}
+	spec.it_value.tv_sec = (time_t)(first / MD__SEC);
+	spec.it_value.tv_nsec = (long)(first % MD__SEC);
+	timerfd_settime(ctx->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static void turn(struct md_context *ctx, int timeout)
+{
+	struct md_map *map;
+
+	collect(ctx, timeout);
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(map, &ctx->maps, maps) {
+		if (map->claimed) {
+			map->passed_over = true;
+			continue;
+		}
+		map->claimed = true;
+		pthread_mutex_unlock(&ctx->list_lock);
+		md__driver_turn(map);
+		pthread_mutex_lock(&ctx->list_lock);
+		unclaim_locked(map);
+	}
+	set_timer(ctx);
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+int md_process(struct md_context *ctx)
+{
+	char kept[MD__ERRMSG_MAX];
+	int saved = errno;
+
+	if (!ctx)
+		return md__fail(EINVAL, "md_process: no context");
+	if (ctx->forked)
+		return md__fail_forked();
+	if (!(ctx->flags & MD_OPEN_NO_THREAD))
+		return md__fail(EINVAL, "md_process: the context has a service thread");
+	md__errmsg_keep(kept);
+	turn(ctx, 0);
+	md__errmsg_restore(kept);
+	errno = saved;
+	return 0;
+}
+
+/* ---- the thread -------------------------------------------------------- */
+
+static void *serve(void *arg)
+{
+	struct md_context *ctx = arg;
+
+	while (!atomic_load(&ctx->stop))
+		turn(ctx, -1);
+	return NULL;
+}
+
+int md__service_start(struct md_context *ctx)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&ctx->thread, NULL, serve, ctx);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		return md__fail(err, "cannot start the service thread: %s", strerror(err));
+	pthread_setname_np(ctx->thread, "mapdirect");
+	return 0;
+}
+
+void md__service_stop(struct md_context *ctx)
+{
+	atomic_store(&ctx->stop, true);
+	md__service_wake(ctx);
+	pthread_join(ctx->thread, NULL);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Who drives the maps of a context: the service thread, or the caller of
+ * md_process(). A map is driven by one thread at a time, the one that claimed
+ * it; md_map() and md_unmap() claim theirs as well.
+ */
+#ifndef MD_LIB_SERVICE_H
+#define MD_LIB_SERVICE_H
+
+struct md_context;
+struct md_map;
+
+/* Start and stop the thread. 0 or -1. */
+int md__service_start(struct md_context *ctx);
+void md__service_stop(struct md_context *ctx);
+
+/* Have every map looked at soon. From anywhere, with any lock held. */
+void md__service_wake(struct md_context *ctx);
+
+/* List a map, claimed by the caller. */
+void md__service_add(struct md_map *map);
+
+/* Claim a listed map; waits while somebody else drives it. */
+void md__service_claim(struct md_map *map);
+
+/* Let others drive it again. */
+void md__service_unclaim(struct md_map *map);
+
+/* Take a map that the caller claimed off the list and retire it (map.h). */
+void md__service_remove(struct md_map *map);
+
+#endif
