@@ -23,7 +23,7 @@ declare -A packages=(
 	# gcc-12 is the compiler that the kernel headers name; libelf1 is what
 	# their objtool links to.
 	[guest]='gcc-12 libelf1 make kmod cpio xz-utils busybox-static qemu-system-x86
-		ndctl xfsprogs iproute2 rdmacm-utils ibverbs-utils procps'
+		xfsprogs iproute2 rdmacm-utils ibverbs-utils procps'
 	[check]='clang clang-format sparse'
 )
 

@@ -149,16 +149,14 @@ else
 	accel=tcg
 	cmdline+=(tsc=unstable)
 fi
-# The label area makes 128 KiB of each NVDIMM; the rest stays a full GiB.
-nvdimm=size=$((1024 * 1024 * 1024 + 128 * 1024))
 qemu=(
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
 	-m "${MD_VM_MEM:-2G},slots=2,maxmem=64G"
-	-object "memory-backend-memfd,id=mem0,share=on,$nvdimm"
-	-device nvdimm,memdev=mem0,id=nv0,label-size=128K
-	-object "memory-backend-memfd,id=mem1,share=on,$nvdimm"
-	-device nvdimm,memdev=mem1,id=nv1,label-size=128K
+	-object "memory-backend-memfd,id=mem0,share=on,size=1G"
+	-device nvdimm,memdev=mem0,id=nv0
+	-object "memory-backend-memfd,id=mem1,share=on,size=1G"
+	-device nvdimm,memdev=mem1,id=nv1
 	-kernel "$KIMAGE" -initrd "$initramfs"
 	-append "${cmdline[*]}"
 	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
@@ -203,7 +201,10 @@ vm=$!
 exec {port}>&- {job}<&-
 
 # The relay ends with the command, or else with the guest.
-wait "$relay" || true
+if ! wait "$relay"; then
+	say "nobody reads the output any more; the guest was killed"
+	exit 125
+fi
 code=$(<"/proc/$$/fd/$result")
 if [[ $code ]]; then
 	for ((i = 0; i < 40; i++)); do
