@@ -171,7 +171,7 @@ static unsigned int released(struct md__engine *e, const struct md__input *in)
 	bool shown = e->shown;
 	bool lost = e->wanted ? unfit_too_long(e, in) : shown && e->revoked;
 
-	if (!e->started || lost)
+	if (lost)
 		return lose(e, in);
 	e->shown = false;
 	return (shown ? MD__EV_RELEASED : 0) | busy(e, in);
@@ -436,14 +436,10 @@ enum md_map_state md__engine_public(const struct md__engine *e)
 const char *md__engine_state_str(enum md__state state)
 {
 	static const char *const name[MD__STATES] = {
-		[MD__ACQUIRING] = "ACQUIRING",
-		[MD__REGISTERING] = "REGISTERING",
-		[MD__LIVE] = "LIVE",
-		[MD__RECALLING] = "RECALLING",
-		[MD__DEREG] = "DEREG",
-		[MD__RELEASING] = "RELEASING",
-		[MD__BACKOFF] = "BACKOFF",
-		[MD__RELEASED] = "RELEASED",
+		[MD__ACQUIRING] = "ACQUIRING", [MD__REGISTERING] = "REGISTERING",
+		[MD__LIVE] = "LIVE",	       [MD__RECALLING] = "RECALLING",
+		[MD__DEREG] = "DEREG",	       [MD__RELEASING] = "RELEASING",
+		[MD__BACKOFF] = "BACKOFF",     [MD__RELEASED] = "RELEASED",
 		[MD__LOST] = "LOST",
 	};
 

@@ -116,11 +116,11 @@ struct md__engine {
 	uint64_t fit_limit; /* longest try with a file that does not fit, ns */
 	bool restore;	    /* MD_MAP_RESTORE */
 
-	bool wanted;   /* lease again once released (or go on acquiring) */
-	bool shown;    /* the application has seen this generation live */
-	bool started;  /* it has seen any generation live */
-	bool revoked;  /* this break ended in MD__IN_REVOKED */
-	bool late;     /* this break had its LATE */
+	bool wanted;	      /* lease again once released (or go on acquiring) */
+	bool shown;	      /* the application has seen this generation live */
+	bool started;	      /* it has seen any generation live */
+	bool revoked;	      /* this break ended in MD__IN_REVOKED */
+	bool late;	      /* this break had its LATE */
 	unsigned int waiting; /* MD__PARTY_* bits not DONE yet */
 	uint64_t deadline;    /* earliest of this break, UINT64_MAX: none */
 	uint64_t late_at;     /* a quarter of the deadline's time is left */

@@ -13,7 +13,8 @@ static _Atomic int64_t *my_slot(struct md__guard *g)
 
 	if (!mine)
 		mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) %
-			       MD__GUARD_SLOTS + 1;
+			       MD__GUARD_SLOTS +
+		       1;
 	return &g->slot[mine - 1].uses;
 }
 

@@ -61,8 +61,7 @@ void md__guard_init(struct md__guard *g, int wake_fd);
 /**
  * md__guard_open - let uses in
  *
- * Only with the gate shut and no use open. What the caller wrote before is
- * visible to every use.
+ * What the caller wrote before is visible to every use that gets in.
  */
 void md__guard_open(struct md__guard *g);
 
