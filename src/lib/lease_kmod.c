@@ -15,30 +15,26 @@
 #include "kmod_check.h"
 #include "lease_kmod.h"
 
-/* Small enough to tell where in the file faulting in failed. */
-#define FAULT_CHUNK ((size_t)16 << 20)
+/* One madvise() holds the mmap lock throughout: let others map in between. */
+#define FAULT_CHUNK ((size_t)64 << 20)
 
 /* ---- acquire ------------------------------------------------------------- */
 
 /* The kernel says EFAULT to whatever keeps a page from being faulted in. */
-static int fail_fault(const struct md__range *range, size_t done)
+static int fail_fault(const struct md__range *range)
 {
-	int64_t size = md__range_file_size(range);
 	struct statvfs fs;
 
 	if (errno != EFAULT)
-		return md__fail(errno, "cannot fault in the page at %llu: %s: %s",
-				(unsigned long long)(range->offset + done), strerror(errno),
+		return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno),
 				range->text);
-	if (size >= 0 && (uint64_t)size <= range->offset + done)
-		return md__fail(ENXIO, "the file was truncated to %lld meanwhile: %s",
-				(long long)size, range->text);
+	if (md__kmod_fits(range))
+		return -1;
 	if (!fstatvfs(range->fd, &fs) && !fs.f_bavail)
-		return md__fail(ENOSPC, "the file system is full, at %llu: free some space: %s",
-				(unsigned long long)(range->offset + done), range->text);
-	return md__fail(EIO,
-			"the file system could not give the page at %llu: see the kernel log: %s",
-			(unsigned long long)(range->offset + done), range->text);
+		return md__fail(ENOSPC, "the file system is full: free some space: %s",
+				range->text);
+	return md__fail(EIO, "the file system could not give all pages: see the kernel log: %s",
+			range->text);
 }
 
 /*
@@ -61,7 +57,7 @@ static int map_anchor(const struct md__range *range, struct md__lease *lease)
 
 		if (madvise(addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK,
 			    MADV_POPULATE_WRITE))
-			return fail_fault(range, done);
+			return fail_fault(range);
 	}
 	return 0;
 }
@@ -86,13 +82,13 @@ static int fail_lease(const struct md__range *range)
 		{ EAGAIN, "somebody is just changing the file: try again" },
 		{ EBUSY, "the file's extents did not hold still: try again" },
 		{ ENOMEM, "no memory, or more than RLIMIT_MEMLOCK lets the user pin (ulimit -l)" },
-		{ ENOSPC, "the file system is full: free some space" },
-		{ EIO, "the file system reported an I/O error: see the kernel log" },
 		{ EMFILE, "too many open files in this process (ulimit -n)" },
 		{ ENFILE, "too many open files in the system" },
 	};
 	const char *why = strerror(errno);
 
+	if (errno == EFAULT)
+		return fail_fault(range);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].error == errno)
 			why = table[i].why;
