@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Process 1 of a test guest, on the host's root: sets up what run.sh promises,
 # runs the command, checks that nothing is left of it, and sends the exit code.
+# shellcheck disable=SC2154 # all vm_* are in the job
 set -euo pipefail
 
 # Not ". FILE": sysfs says that its size is 0, and bash believes it.
@@ -35,7 +36,7 @@ pmem()
 	echo "namespace$n.0" >"$bus/devices/pfn$n.0/namespace"
 	echo "pfn$n.0" >$bus/drivers/nd_pmem/bind
 	# Extents on 2 MiB boundaries allow huge pages.
-	mkfs.xfs -q -f -m "reflink=$reflink" -d su=2m,sw=1 "/dev/pmem$n"
+	mkfs.xfs -q -f -m "reflink=$reflink" -d agcount=2,su=2m,sw=1 "/dev/pmem$n"
 	mount -t xfs -o dax=always "/dev/pmem$n" "$where"
 }
 
@@ -67,7 +68,8 @@ set +e
 # not work on the port itself.
 exec {pipe}> >(exec cat >&"$port")
 relay=$!
-(exec "$@" >&"$pipe" 2>&1 {port}>&- {pipe}>&-)
+# bash's own word on a signal that ends the command is not output.
+{ (exec "$@" >&"$pipe" 2>&1 {port}>&- {pipe}>&-); } 2>/dev/null
 code=$?
 exec {pipe}>&-
 
@@ -107,7 +109,7 @@ complain()
 
 cd /
 soon alone || complain "processes cannot be killed"
-soon eval '! kill -0 "$relay"' || complain "the output is held open"
+soon eval "! kill -0 $relay" || complain "the output is held open"
 for where in /mnt/pmem /mnt/pmem2; do
 	soon umount "$where" || complain "$where stays in use"
 done

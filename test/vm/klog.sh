@@ -46,7 +46,7 @@ for regex; do
 	bad=$(grep -vE -e "$regex" <<<"$bad" || true)
 done
 if [[ $bad ]]; then
-	sed 's/^/kernel log: /' <<<"$bad"
+	echo "kernel log: ${bad//$'\n'/$'\n'kernel log: }"
 	status=1
 fi
 exit "$status"

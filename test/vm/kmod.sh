@@ -30,6 +30,14 @@ mkdir -p "$dir"
 exec {lock}>"$dir/.lock"
 flock "$lock"
 
+# kbuild needs a second to find that there is nothing to do.
+ko=$dir/mapdirect.ko
+if [[ -f $ko ]] && ((${#args[@]} == 0)) && [[ ! $(find "$root/src/kmod" \
+	"$root/include/mapdirect" "$KDIR/.config" -newer "$ko") ]]; then
+	echo "$ko"
+	exit
+fi
+
 # kbuild writes next to the sources: give it a directory of links to them.
 find "$dir" -maxdepth 1 -xtype l -delete
 for source in "$root"/src/kmod/*; do
@@ -45,6 +53,6 @@ if ((status)); then
 	echo "kmod: the build failed, see above" >&2
 	exit "$status"
 fi
-# The kernel's BTF is not in the header packages; that is no finding.
+# Nothing else in the log is of interest.
 grep -E '(warning|error):' "$log" >&2 || true
-echo "$dir/mapdirect.ko"
+echo "$ko"

@@ -35,6 +35,7 @@
 #   125  no guest, or the guest died without a word
 # Nothing outlives this script, however it ends: the guest gets a signal when
 # its parent dies, and all files it needs have no name any more when it starts.
+# shellcheck disable=SC2054,SC2317 # commas in QEMU's options; functions in traps
 set -euo pipefail
 
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
@@ -119,6 +120,7 @@ job()
 		[[ ! ${!name+x} ]] ||
 			printf 'export %s=%s\n' "$name" "$(quote "${!name}")"
 	done
+	# shellcheck disable=SC2016 # the guest's own PATH
 	printf '%s\n' 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin' \
 		'export MD_ADDR=192.0.2.1 OUT=/run/out' \
 		"vm_root=$(quote "$root")" \
