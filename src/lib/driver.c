@@ -60,8 +60,7 @@ static void post_break(struct md_map *map)
 		what = "md_release() was called";
 	}
 	md__driver_event(map, MD_EVENT_BREAK, &event);
-	snprintf(event.message, sizeof(event.message), "break: %s%s: %s", who, what,
-		 map->range.text);
+	md__event_say(&event, "break: %s%s: %s", who, what, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_BREAK], &event);
 }
 
@@ -74,14 +73,13 @@ static void post_late(struct md_map *map, uint64_t now)
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
 	if (map->engine.state == MD__RELEASING)
-		snprintf(event.message, sizeof(event.message),
-			 "late: others still pin %llu pages; in %u ms the kernel kills: %s",
-			 (unsigned long long)map->ops->foreign(&map->lease), (unsigned int)left_ms,
-			 map->range.text);
+		md__event_say(&event,
+			      "late: others still pin %llu pages; in %u ms the kernel kills: %s",
+			      (unsigned long long)map->ops->foreign(&map->lease),
+			      (unsigned int)left_ms, map->range.text);
 	else
-		snprintf(event.message, sizeof(event.message),
-			 "late: regions are left (%s); in %u ms the kernel kills: %s",
-			 strerror(map->stuck), (unsigned int)left_ms, map->range.text);
+		md__event_say(&event, "late: regions are left (%s); in %u ms the kernel kills: %s",
+			      strerror(map->stuck), (unsigned int)left_ms, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_LATE], &event);
 }
 
@@ -91,8 +89,8 @@ static void post_released(struct md_map *map)
 	struct md_event event;
 
 	md__driver_event(map, MD_EVENT_RELEASED, &event);
-	snprintf(event.message, sizeof(event.message), "released after %llu us: %s",
-		 (unsigned long long)(t->released - t->broken) / 1000, map->range.text);
+	md__event_say(&event, "released after %llu us: %s",
+		      (unsigned long long)(t->released - t->broken) / 1000, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_RELEASED], &event);
 }
 
@@ -101,8 +99,8 @@ static void post_restored(struct md_map *map)
 	struct md_event event;
 
 	md__driver_event(map, MD_EVENT_RESTORED, &event);
-	snprintf(event.message, sizeof(event.message), "restored as generation %llu: %s",
-		 (unsigned long long)event.generation, map->range.text);
+	md__event_say(&event, "restored as generation %llu: %s",
+		      (unsigned long long)event.generation, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_RESTORED], &event);
 }
 
@@ -112,7 +110,7 @@ static void post_lost(struct md_map *map)
 
 	md__driver_event(map, MD_EVENT_LOST, &event);
 	event.error = map->error;
-	snprintf(event.message, sizeof(event.message), "lost: %.180s", map->why);
+	md__event_say(&event, "lost: %s", map->why);
 	md__slot_post(&map->slot[MD_EVENT_LOST], &event);
 }
 
@@ -217,8 +215,6 @@ static enum md__in dereg(struct md_map *map)
 {
 	struct md_timeline *t = &map->timeline;
 
-	if (!t->drained)
-		t->drained = md__now();
 	map->stuck = md__mr_dereg_all(map);
 	if (map->stuck)
 		return MD__IN_DEREG_FAILED;
@@ -278,6 +274,8 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 		post_restored(map);
 	if (act & MD__EV_LOST)
 		post_lost(map);
+	if (act & MD__DO_DEREG && !map->timeline.drained)
+		map->timeline.drained = md__now();
 	if (act & MD__DO_FENCE) {
 		md__qp_fence_all(map);
 		map->timeline.fenced = md__now();

@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -14,6 +15,15 @@
 void md__slot_init(struct md__slot *slot, struct md_context *ctx)
 {
 	*slot = (struct md__slot){ .ctx = ctx };
+}
+
+void md__event_say(struct md_event *event, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(event->message, sizeof(event->message), fmt, args);
+	va_end(args);
 }
 
 static void enqueue(struct md__slot *slot)

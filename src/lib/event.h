@@ -27,6 +27,10 @@ TAILQ_HEAD(md__slots, md__slot);
 
 void md__slot_init(struct md__slot *slot, struct md_context *ctx);
 
+/* Write the event's sentence, cut if it is too long. */
+void md__event_say(struct md_event *event, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Queue a copy of @event, whose count is set here. */
 void md__slot_post(struct md__slot *slot, const struct md_event *event);
 

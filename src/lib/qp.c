@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,14 +32,15 @@ static void report(struct md_map *map, struct md__attachment *at, enum md_reason
 	event.peer = at->peer;
 	event.error = err;
 	if (err)
-		snprintf(event.message, sizeof(event.message),
-			 "queue pair 0x%x is not fenced (%s), deregistration ends its access: %s",
-			 at->qp->qp_num, strerror(err), map->range.text);
+		md__event_say(
+			&event,
+			"queue pair 0x%x is not fenced (%s), deregistration ends its access: %s",
+			at->qp->qp_num, strerror(err), map->range.text);
 	else
-		snprintf(event.message, sizeof(event.message), "queue pair 0x%x is fenced (%s): %s",
-			 at->qp->qp_num,
-			 reason == MD_REASON_BUDGET ? "the drain budget is over" : "on request",
-			 map->range.text);
+		md__event_say(&event, "queue pair 0x%x is fenced (%s): %s", at->qp->qp_num,
+			      reason == MD_REASON_BUDGET ? "the drain budget is over" :
+							   "on request",
+			      map->range.text);
 	md__slot_post(&at->slot, &event);
 }
 
