@@ -1,70 +1,73 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
 #include <errno.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "errmsg.h"
+#include "fork.h"
 #include "hole.h"
-
-#define BATCH 32
-#define NOT_WRITTEN (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN)
-
-union request {
-	struct fiemap map;
-	char room[sizeof(struct fiemap) + BATCH * sizeof(struct fiemap_extent)];
-};
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-/*
- * Look at a batch of extents. Returns how far the range is written, and sets
- * @hole when that is where one begins.
- */
-static uint64_t walk(const struct fiemap *map, uint64_t pos, uint64_t end, struct md__hole *hole)
+/* The descriptor of the range shares its file position with the caller's. */
+static int open_again(const struct md__range *range)
 {
-	for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
-		const struct fiemap_extent *ext = &map->fm_extents[i];
-		uint64_t next = ext->fe_logical + ext->fe_length;
+	char path[32];
 
-		if (ext->fe_logical > pos)
-			next = ext->fe_logical;
-		else if (!(ext->fe_flags & NOT_WRITTEN)) {
-			pos = next;
-			continue;
-		}
-		*hole = (struct md__hole){ pos, min(next, end) - pos };
-		return pos;
-	}
-	if (!map->fm_mapped_extents)
-		*hole = (struct md__hole){ pos, end - pos };
-	return pos;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", range->fd);
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static int find(int fd, uint64_t offset, uint64_t end, struct md__hole *hole)
+{
+	off_t size = lseek(fd, 0, SEEK_END), start, next;
+
+	if (size < 0)
+		return -1;
+	end = min(end, (uint64_t)size);
+	if (offset >= end)
+		return 0;
+	start = lseek(fd, (off_t)offset, SEEK_HOLE);
+	if (start < 0)
+		return -1;
+	if ((uint64_t)start >= end)
+		return 0;
+	next = lseek(fd, start, SEEK_DATA);
+	if (next < 0 && errno != ENXIO)
+		return -1;
+	hole->offset = (uint64_t)start;
+	hole->length = (next < 0 ? end : min((uint64_t)next, end)) - hole->offset;
+	return 0;
 }
 
 /*
- * Not SEEK_HOLE: for DAX, a page that was only read counts as data there, be
- * its extent written or not (iomap_seek_hole, mapping_seek_hole_data).
+ * By SEEK_HOLE, although it takes an unwritten page that was read through DAX
+ * for data (mapping_seek_hole_data() in mm/filemap.c). FIEMAP does not, but
+ * waits for the inode's lock, which a truncate may hold until another map of
+ * this very process has given way.
  */
 int md__hole_find(const struct md__range *range, struct md__hole *hole)
 {
-	uint64_t pos = range->offset, end = pos + range->length;
-	union request req;
+	int fd, err = -1, saved;
 
 	*hole = (struct md__hole){ 0 };
-	while (pos < end && !hole->length) {
-		memset(&req.map, 0, sizeof(req.map));
-		req.map.fm_start = pos;
-		req.map.fm_length = end - pos;
-		req.map.fm_extent_count = BATCH;
-		if (ioctl(range->fd, FS_IOC_FIEMAP, &req.map) < 0)
-			return md__fail(errno, "cannot ask which of %s are allocated: %s",
-					range->text, strerror(errno));
-		pos = walk(&req.map, pos, end, hole);
+	md__fork_hold();
+	fd = open_again(range);
+	if (fd >= 0) {
+		err = find(fd, range->offset, range->offset + range->length, hole);
+		saved = errno;
+		close(fd);
+		errno = saved;
 	}
+	md__fork_let();
+	if (err)
+		return md__fail(errno, "cannot ask which of %s were written: %s", range->text,
+				strerror(errno));
 	return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "range.h"
 
-/* Part of a file that has no blocks, or blocks that were never written. */
+/* Part of a file, before its end, without blocks or with unwritten ones. */
 struct md__hole {
 	uint64_t offset;
 	uint64_t length; /* 0: there is none */

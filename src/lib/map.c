@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,10 +20,10 @@
 
 /* ---- memory ------------------------------------------------------------ */
 
-/* All but the guard, which somebody may still look at (map.h). */
+/* All but what somebody may still look at (map.h). */
 static void init(struct md_map *map, struct md_context *ctx)
 {
-	const size_t kept = sizeof(map->guard);
+	const size_t kept = offsetof(struct md_map, ctx);
 
 	memset((char *)map + kept, 0, sizeof(*map) - kept);
 	map->ctx = ctx;
@@ -59,6 +60,7 @@ static struct md_map *new_map(struct md_context *ctx)
 			return NULL;
 		}
 		md__guard_init(&map->guard, ctx->wake_fd);
+		atomic_init(&map->readable, false);
 	}
 	init(map, ctx);
 	return map;
@@ -282,7 +284,7 @@ int md_map_get(struct md_map *map)
 
 void md_map_put(struct md_map *map)
 {
-	if (!map->ctx->forked)
+	if (map && !map->ctx->forked)
 		md__guard_put(&map->guard);
 }
 

@@ -29,12 +29,14 @@ struct md__cause {
 
 /*
  * A use may end in one thread while another unmaps: the put that ended the
- * last use still looks at the guard. So the memory of a map, and the guard in
- * it, stay until md_close(): md_unmap() retires the map, md_map() takes a
- * retired one first.
+ * last use still looks at the guard. And the service may have just been told
+ * that the lease is readable. So the memory of a map stays until md_close(),
+ * and these two members stay what they are: md_unmap() retires the map,
+ * md_map() takes a retired one first.
  */
 struct md_map {
 	struct md__guard guard;
+	atomic_bool readable; /* the lease may have something to say */
 
 	/* Fixed from md_map() to md_unmap(). */
 	struct md_context *ctx;
@@ -48,7 +50,6 @@ struct md_map {
 	bool passed_over; /* somebody wanted to drive it while it was claimed */
 
 	/* Read and written by anybody. */
-	atomic_bool readable;	     /* the lease may have something to say */
 	atomic_bool restore_asked;   /* md_restore() */
 	_Atomic uint64_t timer;	     /* the engine's, for the service */
 	_Atomic int state;	     /* enum md_map_state */

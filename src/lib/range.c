@@ -62,7 +62,7 @@ int md__range_init(struct md__range *range, int fd, off_t offset, size_t length)
 				(long long)offset, (unsigned long long)page);
 	if (!length)
 		return md__fail(EINVAL, "the length of the range is 0");
-	if (length > INT64_MAX - start - page)
+	if (start > INT64_MAX - page || length > INT64_MAX - page - start)
 		return md__fail(EOVERFLOW, "offset %lld and length %zu go beyond any file",
 				(long long)offset, length);
 	*range = (struct md__range){
