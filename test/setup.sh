@@ -17,13 +17,13 @@ declare -A why=(
 	[check]='run the checks of test/run.sh'
 )
 declare -A packages=(
-	[build]='git gcc g++ libc6-dev make cmake pkg-config ca-certificates
-		libibverbs-dev librdmacm-dev libpmem-dev libcunit1-dev
-		ibverbs-providers'
+	[build]='git gcc libc6-dev make cmake pkg-config libibverbs-dev
+		librdmacm-dev libpmem-dev libcunit1-dev'
 	# gcc-12 is the compiler that the kernel headers name; libelf1 is what
-	# their objtool links to.
-	[guest]='gcc-12 libelf1 make kmod cpio xz-utils busybox-static qemu-system-x86
-		xfsprogs iproute2 rdmacm-utils ibverbs-utils procps'
+	# their objtool links to. Guests run the host's programs.
+	[guest]='gcc-12 libelf1 make kmod cpio xz-utils procps busybox-static
+		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
+		ibverbs-utils rdmacm-utils'
 	[check]='clang clang-format sparse'
 )
 

@@ -58,8 +58,10 @@ if [[ $vm_kmod ]]; then
 fi
 
 # Says in the kernel log what is stuck when the time is about to be over.
-(sleep "$vm_warn" && echo w >/proc/sysrq-trigger) &
-disown
+if ((vm_seconds >= 30)); then
+	(sleep $((vm_seconds - 20)) && echo w >/proc/sysrq-trigger) &
+	disown
+fi
 
 cd "$vm_root"
 trap - EXIT

@@ -28,7 +28,7 @@ if [[ ! ${meta[$kernel]-} ]]; then
 	exit 2
 fi
 
-cache=${MAPDIRECT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mapdirect}
+cache=${MAPDIRECT_CACHE:-${XDG_CACHE_HOME:-~/.cache}/mapdirect}
 mkdir -p "$cache"
 cache=$(realpath "$cache")
 dir=$cache/linux-$kernel

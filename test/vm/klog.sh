@@ -18,6 +18,9 @@ shift
 reports()
 {
 	LC_ALL=C tr -d '\r\0' <"$log" | awk '
+	# A list of blocked tasks that somebody asked for is no report.
+	/sysrq: Show/			{ asked = 1 }
+	/Call Trace:/ && asked		{ next }
 	/\[ cut here \]/		{ inside = 1; named = 0; next }
 	/\[ end trace /			{ inside = 0; traces = 0; next }
 	/Call Trace:/ && (inside || traces > 0) { traces = 0; next }

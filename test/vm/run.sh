@@ -127,8 +127,7 @@ job()
 		"vm_modules=$(quote "$MODDIR")" \
 		"vm_kmod=$(quote "$kmod")" \
 		"vm_out=$(quote "$out")" \
-		"vm_token=$token" \
-		"vm_warn=$((seconds > 20 ? seconds - 10 : seconds))"
+		"vm_token=$token" "vm_seconds=$seconds"
 	printf 'set --'
 	for name; do
 		printf ' %s' "$(quote "$name")"
@@ -173,6 +172,7 @@ fi
 
 # "timeout" has one child: QEMU. It has nothing to put in order, so no TERM.
 vm=
+relay=
 kill_guest()
 {
 	[[ ! $vm ]] || pkill -KILL -P "$vm" || kill "$vm" 2>/dev/null || true
@@ -182,6 +182,8 @@ stop()
 {
 	trap '' INT TERM HUP
 	kill_guest
+	# It may be waiting for a reader of the output.
+	[[ ! $relay ]] || kill -KILL "$relay" 2>/dev/null || true
 	{ wait; } 2>/dev/null
 }
 
@@ -207,6 +209,7 @@ if ! wait "$relay"; then
 	say "nobody reads the output any more; the guest was killed"
 	exit 125
 fi
+relay=
 code=$(<"/proc/$$/fd/$result")
 if [[ $code ]]; then
 	for ((i = 0; i < 40; i++)); do
@@ -226,6 +229,7 @@ if [[ $code ]]; then
 	exit $((judged ? judged : code))
 fi
 if ((ended == 124 || ended == 137)); then
+	sed -n '/sysrq: Show Blocked State/,$p' "$log" | head -n 100 >&2
 	say "the time was over: $seconds s; the guest was killed"
 	exit 124
 fi
