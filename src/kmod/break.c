@@ -103,6 +103,13 @@ static u64 md_break_cap(void)
 	return ktime_get_ns() + (u64)md_break_cap_ms() * NSEC_PER_MSEC;
 }
 
+/*
+ * The time that breakers are told to wait, in jiffies: for ever. Not LONG_MAX:
+ * __break_lease() puts what is left of it into an int and returns that if it is
+ * negative, and XFS hands it to user space as the errno of a reflink.
+ */
+#define MD_NEVER ((1UL << 60) + (1UL << 30))
+
 /* Under flc_lock. false: the lease stays until we delete it. */
 static bool md_lm_break(struct file_lock *fl)
 {
@@ -118,7 +125,7 @@ static bool md_lm_break(struct file_lock *fl)
 	 * Left alone, time_out_leases() would drop the lease at the deadline
 	 * under live pins; 0 would make breakers poll every jiffy.
 	 */
-	fl->fl_break_time = jiffies + LONG_MAX / 4;
+	fl->fl_break_time = jiffies + MD_NEVER;
 	md_break_note(l, MAPDIRECT_REASON_LAYOUT);
 	md_break_deadline(l, deadline);
 	return false;
