@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Processes of a case, and waiting with a limit. */
+#ifndef MD_TEST_GUEST_CHILD_H
+#define MD_TEST_GUEST_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * A process that runs fn(arg) and exits with status 0. It has none of the
+ * descriptors of its parent: an inherited one of a verbs device would keep
+ * regions alive.
+ */
+pid_t child_start(void (*fn)(void *arg), void *arg);
+
+/* The same, with all descriptors. */
+pid_t child_start_with_files(void (*fn)(void *arg), void *arg);
+
+/* Did it end within the limit? It is a zombie no more then. */
+bool child_wait(pid_t pid, int limit_ms, int *status);
+
+/* It must end with status 0 in time. */
+void child_finish(pid_t pid);
+
+/* It must have died, or die, of this signal. */
+void child_killed(pid_t pid, int signal, int limit_ms);
+
+/* Calls until(arg) until it is true; false when the limit was over. */
+bool wait_until(bool (*until)(void *arg), void *arg, int limit_ms);
+
+/* Memory that a process shares with those that it starts; zeroes. */
+void *shared_new(size_t size);
+
+/* CLOCK_MONOTONIC */
+uint64_t now_ns(void);
+
+#endif
