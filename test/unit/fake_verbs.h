@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Verbs without hardware: ibv_reg_mr(), ibv_dereg_mr() and ibv_modify_qp() of
+ * this executable stand in for libibverbs'. Thread-safe.
+ */
+#ifndef MD_TEST_FAKE_VERBS_H
+#define MD_TEST_FAKE_VERBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <infiniband/verbs.h>
+
+#define FAKE_QPS 4
+
+extern struct ibv_pd fake_pd;
+extern struct ibv_qp fake_qp[FAKE_QPS];
+
+/* Forget failures to come and what was counted; all queue pairs to RTS. */
+void fake_verbs_reset(void);
+
+/* Of the calls from now on, let the @nth (1: the next) and those after fail. */
+void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error);
+void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error);
+void fake_verbs_fail_modify(int error);
+
+/* Regions registered now, in all and that touch a range of addresses. */
+unsigned int fake_verbs_live(void);
+unsigned int fake_verbs_live_in(const void *addr, size_t length);
+
+/* Registrations that were not inside a lease: must stay 0. */
+unsigned int fake_verbs_strays(void);
+
+/* What a peer does with a key: false if it is dead. Stores @value at @offset. */
+bool fake_verbs_write(uint32_t rkey, size_t offset, uint8_t value);
+
+bool fake_qp_fenced(const struct ibv_qp *qp);
+
+#endif
