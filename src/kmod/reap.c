@@ -155,10 +155,12 @@ static void md_reap_work(struct work_struct *work)
 	mutex_lock(&l->lock);
 	f = md_fate_of(l);
 	if (l->stage != MD_STAGE_NONE) {
-		if (f.overdue && !l->revoked)
-			md_revoke(l);
 		if (f.closed || f.mm_gone || f.overdue) {
-			if (md_shut_and_idle(l) || !md_protected(MD_PROTECT_DEFER))
+			bool idle = md_shut_and_idle(l);
+
+			if (f.overdue && !l->revoked)
+				md_revoke(l);
+			if (idle || !md_protected(MD_PROTECT_DEFER))
 				md_lease_teardown(l);
 			else
 				md_reap_later(l, &f);
