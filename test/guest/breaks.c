@@ -410,14 +410,29 @@ static void deadline__capped__is_the_cap(const void *unused)
 	}
 }
 
-#define BREAKS(fn, why) \
-	{ .name = #fn "__leased__waits_for_release", .run = break_waits, \
-	  .arg = &(const struct way){ .op = fn, .reason = MAPDIRECT_REASON_##why } }
-#define BREAKS_REFLINK(fn) \
-	{ .name = #fn "__leased__waits_for_release", .run = break_waits, \
-	  .arg = &(const struct way){ fn, MAPDIRECT_REASON_LAYOUT, true } }
-#define BREAKS_NOT(fn) \
-	{ .name = #fn "__leased__does_not_break", .run = no_break, .arg = &(const file_op){ fn } }
+#define BREAKS(fn, why)                                                                            \
+	{                                                                                          \
+		.name = #fn "__leased__waits_for_release", .run = break_waits,                     \
+		.arg = &(const struct way)                                                         \
+		{                                                                                  \
+			.op = fn, .reason = MAPDIRECT_REASON_##why                                 \
+		}                                                                                  \
+	}
+#define BREAKS_REFLINK(fn)                                                                         \
+	{                                                                                          \
+		.name = #fn "__leased__waits_for_release", .run = break_waits,                     \
+		.arg = &(const struct way)                                                         \
+		{                                                                                  \
+			fn, MAPDIRECT_REASON_LAYOUT, true                                          \
+		}                                                                                  \
+	}
+#define BREAKS_NOT(fn)                                                                             \
+	{                                                                                          \
+		.name = #fn "__leased__does_not_break", .run = no_break, .arg = &(const file_op)   \
+		{                                                                                  \
+			fn                                                                         \
+		}                                                                                  \
+	}
 
 static const struct suite_case cases[] = {
 	BREAKS(truncate_inside, TRUNCATE),

@@ -25,7 +25,10 @@ void rdma_open(struct rdma *r)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
 	struct ibv_qp_init_attr init = {
-		.cap = { .max_send_wr = 16, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1 },
+		.cap = { .max_send_wr = 16,
+			 .max_recv_wr = 1,
+			 .max_send_sge = 1,
+			 .max_recv_sge = 1 },
 		.qp_type = IBV_QPT_RC,
 		.sq_sig_all = 1,
 	};
@@ -48,9 +51,10 @@ void rdma_open(struct rdma *r)
 	init.recv_cq = r->cq;
 	r->qp = ibv_create_qp(r->pd, &init);
 	CHECK(r->qp);
-	CHECK_EQ(ibv_modify_qp(r->qp, &attr,
-			       IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS),
-		 0);
+	CHECK_EQ(
+		ibv_modify_qp(r->qp, &attr,
+			      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS),
+		0);
 	r->buf = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(r->buf != MAP_FAILED);
 	r->buf_mr = ibv_reg_mr(r->pd, r->buf, PAGE, IBV_ACCESS_LOCAL_WRITE);
@@ -98,8 +102,8 @@ void rdma_connect(struct rdma *r, const struct rdma_name *peer)
 		.max_rd_atomic = 1,
 	};
 	CHECK_EQ(ibv_modify_qp(r->qp, &attr,
-			       IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
-				       IBV_QP_RNR_RETRY | IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC),
+			       IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+				       IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC),
 		 0);
 }
 
@@ -142,7 +146,7 @@ static bool completed(void *arg)
 	return ibv_poll_cq(c->cq, 1, &c->wc) != 0;
 }
 
-enum ibv_wc_status rdma_write(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
+void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
 {
 	struct ibv_sge sge = {
 		.addr = (uintptr_t)r->buf,
@@ -155,11 +159,20 @@ enum ibv_wc_status rdma_write(struct rdma *r, uint64_t addr, uint32_t rkey, char
 		.opcode = IBV_WR_RDMA_WRITE,
 		.wr.rdma = { .remote_addr = addr, .rkey = rkey },
 	};
-	struct completion c = { .cq = r->cq };
 
 	memset(r->buf, value, PAGE);
 	CHECK_EQ(ibv_post_send(r->qp, &wr, &bad), 0);
-	if (!wait_until(completed, &c, SUITE_WAIT_MS))
-		return IBV_WC_GENERAL_ERR;
-	return c.wc.status;
+}
+
+enum ibv_wc_status rdma_poll(struct rdma *r, int limit_ms)
+{
+	struct completion c = { .cq = r->cq };
+
+	return wait_until(completed, &c, limit_ms) ? c.wc.status : IBV_WC_GENERAL_ERR;
+}
+
+enum ibv_wc_status rdma_write(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
+{
+	rdma_post(r, addr, rkey, value);
+	return rdma_poll(r, SUITE_WAIT_MS);
 }

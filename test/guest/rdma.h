@@ -41,10 +41,13 @@ void rdma_close(struct rdma *r);
 /* Region of a lease's mapping; NULL and errno if it is refused. */
 struct ibv_mr *rdma_reg(struct rdma *r, void *addr, size_t length);
 
-/*
- * Writes one page, all bytes of it "value", to a peer's region. The status of
- * the completion; IBV_WC_GENERAL_ERR when none came in time.
- */
+/* Posts a write of one page, all bytes of it "value", to a peer's region. */
+void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value);
+
+/* Status of the next completion; IBV_WC_GENERAL_ERR when none came in time. */
+enum ibv_wc_status rdma_poll(struct rdma *r, int limit_ms);
+
+/* Both. */
 enum ibv_wc_status rdma_write(struct rdma *r, uint64_t addr, uint32_t rkey, char value);
 
 #endif

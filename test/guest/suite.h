@@ -24,8 +24,14 @@ struct suite_case {
 	unsigned int flags;
 };
 
-#define SUITE_CASE(fn) { .name = #fn, .run = fn }
-#define SUITE_CASE_LONG(fn) { .name = #fn, .run = fn, .flags = SUITE_LONG }
+#define SUITE_CASE(fn)                                                                             \
+	{                                                                                          \
+		.name = #fn, .run = fn                                                             \
+	}
+#define SUITE_CASE_LONG(fn)                                                                        \
+	{                                                                                          \
+		.name = #fn, .run = fn, .flags = SUITE_LONG                                        \
+	}
 
 /* The mount points of two DAX file systems; the second has reflink=1. */
 extern const char *suite_fs[2];

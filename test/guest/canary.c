@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "canary.h"
+#include "suite.h"
+
+#define CANARY_BYTE 0x5a
+#define CANARY_SIZE (8UL << 20)
+#define CANARY_MAX 256
+
+void extents_of(struct extents *e, const char *path)
+{
+	struct fiemap *map = calloc(1, sizeof(*map) + EXTENTS_MAX * sizeof(struct fiemap_extent));
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	CHECK(map && fd >= 0);
+	map->fm_length = FIEMAP_MAX_OFFSET;
+	map->fm_flags = FIEMAP_FLAG_SYNC;
+	map->fm_extent_count = EXTENTS_MAX;
+	CHECK(!ioctl(fd, FS_IOC_FIEMAP, map));
+	CHECK(map->fm_mapped_extents < EXTENTS_MAX);
+	e->count = map->fm_mapped_extents;
+	for (unsigned int i = 0; i < e->count; i++) {
+		e->v[i].logical = map->fm_extents[i].fe_logical;
+		e->v[i].physical = map->fm_extents[i].fe_physical;
+		e->v[i].length = map->fm_extents[i].fe_length;
+	}
+	free(map);
+	close(fd);
+}
+
+int extents_equal(const struct extents *a, const struct extents *b)
+{
+	return a->count == b->count && !memcmp(a->v, b->v, a->count * sizeof(a->v[0]));
+}
+
+/* How many bytes both own. */
+static uint64_t shared_bytes(const struct extents *a, const struct extents *b)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < a->count; i++) {
+		for (unsigned int j = 0; j < b->count; j++) {
+			uint64_t a0 = a->v[i].physical, a1 = a0 + a->v[i].length;
+			uint64_t b0 = b->v[j].physical, b1 = b0 + b->v[j].length;
+			uint64_t from = a0 > b0 ? a0 : b0, to = a1 < b1 ? a1 : b1;
+
+			if (from < to)
+				sum += to - from;
+		}
+	}
+	return sum;
+}
+
+static void canary_path(char *path, size_t size, const char *fs, unsigned int i)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "canary.%u", i);
+	suite_path(path, size, fs, name);
+}
+
+static void fill(int fd)
+{
+	static char data[1 << 20];
+
+	memset(data, CANARY_BYTE, sizeof(data));
+	for (size_t i = 0; i < CANARY_SIZE; i += sizeof(data))
+		CHECK_EQ(pwrite(fd, data, sizeof(data), i), (ssize_t)sizeof(data));
+}
+
+void canary_take(const char *fs, const struct extents *freed)
+{
+	uint64_t want = shared_bytes(freed, freed), got = 0;
+	unsigned int useless[CANARY_MAX], dropped = 0;
+	char path[128];
+
+	for (unsigned int i = 0; got < want; i++) {
+		struct extents e;
+		uint64_t shared;
+		int fd;
+
+		if (i == CANARY_MAX)
+			suite_fail(__FILE__, __LINE__, "%llu of %llu freed bytes not found",
+				   (unsigned long long)(want - got), (unsigned long long)want);
+		canary_path(path, sizeof(path), fs, i);
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		CHECK(fd >= 0);
+		CHECK_EQ(posix_fallocate(fd, 0, CANARY_SIZE), 0);
+		extents_of(&e, path);
+		shared = shared_bytes(&e, freed);
+		if (shared)
+			fill(fd);
+		else
+			useless[dropped++] = i;
+		got += shared;
+		close(fd);
+	}
+	while (dropped) {
+		canary_path(path, sizeof(path), fs, useless[--dropped]);
+		CHECK(!unlink(path));
+	}
+}
+
+uint64_t bytes_not(const char *path, off_t offset, size_t length, unsigned char byte)
+{
+	static unsigned char data[1 << 20];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t other = 0;
+
+	CHECK(fd >= 0);
+	while (length) {
+		ssize_t n = pread(fd, data, length < sizeof(data) ? length : sizeof(data), offset);
+
+		CHECK(n > 0);
+		for (ssize_t i = 0; i < n; i++)
+			other += data[i] != byte;
+		offset += n;
+		length -= n;
+	}
+	close(fd);
+	return other;
+}
+
+uint64_t canary_changed(const char *fs)
+{
+	uint64_t changed = 0;
+	char path[128];
+
+	for (unsigned int i = 0; i < CANARY_MAX; i++) {
+		canary_path(path, sizeof(path), fs, i);
+		if (!access(path, R_OK))
+			changed += bytes_not(path, 0, CANARY_SIZE, CANARY_BYTE);
+	}
+	return changed;
+}

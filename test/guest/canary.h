@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Who owns which blocks, and files that take over the freed ones. */
+#ifndef MD_TEST_GUEST_CANARY_H
+#define MD_TEST_GUEST_CANARY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXTENTS_MAX 64
+
+/* The blocks of a file, in bytes of the device. */
+struct extents {
+	unsigned int count;
+	struct {
+		uint64_t logical, physical, length;
+	} v[EXTENTS_MAX];
+};
+
+void extents_of(struct extents *e, const char *path);
+int extents_equal(const struct extents *a, const struct extents *b);
+
+/*
+ * Makes files until they own all of the freed blocks, and fills those with one
+ * byte. Only the files that own some of these blocks stay.
+ */
+void canary_take(const char *fs, const struct extents *freed);
+
+/* How many bytes of the canaries on fs are not what they were. */
+uint64_t canary_changed(const char *fs);
+
+/* How many bytes of a file are not "byte"; length from offset on. */
+uint64_t bytes_not(const char *path, off_t offset, size_t length, unsigned char byte);
+
+#endif
