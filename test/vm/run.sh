@@ -233,6 +233,6 @@ if ((ended == 124 || ended == 137)); then
 	say "the time was over: $seconds s; the guest was killed"
 	exit 124
 fi
-say "the guest died before the command ended; its last words:"
+say "the guest died before the command ended; its last words in the kernel log:"
 tail -n 50 "$log" >&2
 exit $((judged ? judged : 125))

@@ -171,8 +171,10 @@ run seven --out "$tmp/seven" \
 	done
 	ibv_devices
 	rping -s -C 3 -a "$MD_ADDR" &
-	sleep 1
-	rping -c -C 3 -v -a "$MD_ADDR" && echo rping works
+	for i in {1..20}; do
+		rping -c -C 3 -v -a "$MD_ADDR" && echo rping works && break
+		sleep 0.5
+	done
 	wait
 	head -c 300000 /dev/urandom | tee "$OUT/bytes"
 	echo "WARNING: declared by the selftest" >/dev/kmsg
