@@ -75,7 +75,8 @@ struct mapdirect_info {
  *   EPERM         the caller neither owns the file nor has CAP_LEASE
  *   ENOLCK        leases are switched off (/proc/sys/fs/leases-enable is 0)
  *   EEXIST        the range overlaps a lease that is not over yet
- *   EAGAIN        a break is under way, or one came during the call: retry
+ *   EAGAIN        a break is under way, or one came during the call, or others
+ *                 kept the inode locked for a second: retry
  *   EBUSY         the extents did not hold still during the call
  *   ENOMEM        no memory, or RLIMIT_MEMLOCK would be exceeded
  *   EFAULT        a page could not be faulted in: no space, or an I/O error

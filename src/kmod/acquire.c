@@ -14,6 +14,7 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
 
 #include "lease.h"
 #include "trace.h"
@@ -24,6 +25,7 @@
 #endif
 
 #define MD_PIN_TRIES 8
+#define MD_LOCK_WAIT HZ /* for a file that others write to all the time */
 
 static int md_check_arg(const struct mapdirect_lease *arg)
 {
@@ -171,6 +173,29 @@ static int md_acquire_locked(struct md_lease *l, const struct mapdirect_lease *a
 	return md_pin_stable(l);
 }
 
+/*
+ * A truncate holds i_rwsem while it waits for busy pages, perhaps for those of
+ * another lease of this very process: if the thread that is to give that lease
+ * back slept on i_rwsem here, both would wait until the deadline. So look for
+ * breaks while waiting.
+ */
+static int md_lock_inode(struct inode *inode)
+{
+	unsigned long end = jiffies + MD_LOCK_WAIT;
+
+	for (;;) {
+		if (md_lease_breaking_near(inode))
+			return -EAGAIN;
+		if (inode_trylock(inode))
+			return 0;
+		if (time_after(jiffies, end))
+			return -EAGAIN;
+		schedule_timeout_killable(1);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
 /* Under l->lock: a break may come at any moment now, and its work must wait. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 {
@@ -183,10 +208,9 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 		err = md_prefault(l);
 	if (err)
 		return err;
-	if (md_lease_breaking_near(l->inode))
-		return -EAGAIN;
-	if (down_write_killable(&l->inode->i_rwsem))
-		return -EINTR;
+	err = md_lock_inode(l->inode);
+	if (err)
+		return err;
 	err = md_acquire_locked(l, arg);
 	inode_unlock(l->inode);
 	return err;
