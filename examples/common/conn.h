@@ -49,7 +49,7 @@ int conn_send(struct conn *c, const void *msg, size_t length);
 int conn_recv(struct conn *c, void *msg, size_t length);
 int conn_wait(struct conn *c, void *msg, size_t length);
 
-/* What to poll(2) before conn_recv(): CONN_FDS entries. */
+/* CONN_FDS entries to poll(2) after conn_recv() returned 0, not before. */
 void conn_poll_fds(const struct conn *c, struct pollfd *pfd);
 
 /* Post one IBV_WR_RDMA_READ or _WRITE; at most CONN_POST_MAX before a reap. */

@@ -20,6 +20,8 @@ mib=$((1 << 20))
 file_size=$((16 * mib))
 reserve_size=$((24 * mib))
 spare=$((64 * mib))
+# of each allocation group, for its own trees: that much of it stays free
+kept_back=$((4 * mib))
 tmp=$(mktemp -d)
 breaks=0
 lost=0
@@ -30,7 +32,7 @@ survived=0
 
 say()
 {
-	printf '%s\n' "$*"
+	printf '%b\n' "$*"
 }
 
 die()
@@ -90,7 +92,7 @@ start_traffic()
 	demo_client "$MD_ADDR" "$tmp/client.records" \
 		>"$log/$name-client.log" 2>&1 3>&- &
 	client=$!
-	wait_for "$log/$name-client.log" 1 'connected'
+	wait_for "$log/$name-client.log" 1 'through the file'
 }
 
 stop_traffic()
@@ -123,7 +125,7 @@ play()
 	local seen n
 
 	shift 4
-	say "" "--- $title: $*"
+	say "\n--- $title: $*"
 	fallocate -l $reserve_size $fs/reserve
 	demo_canary blocks "$file" >"$tmp/before"
 	sleep 0.5
@@ -164,8 +166,8 @@ witness()
 			"$(as_mib "$(field reused "$taken")")"
 		say "  canary files: $(as_mib "$(field checked "$checked")")" \
 			"read back, $n foreign bytes"
-		(($(field reused "$taken") > 0)) ||
-			die "no freed block has a new owner: this proves nothing"
+		(($(field reused "$taken") >= $(field freed "$taken") - kept_back)) ||
+			die "too few freed blocks have a new owner: this proves nothing"
 		(($(field taken "$taken") == $(field checked "$checked"))) ||
 			die "canary files have changed their size"
 		;;
@@ -183,33 +185,33 @@ witness()
 say "kernel $(uname -r), XFS with reflink on an emulated NVDIMM, soft-RoCE at" \
 	"$MD_ADDR"
 truncate -s $file_size "$file"
-say "" "Registering a mapping of $file for RDMA:"
+say "\nRegistering a mapping of $file for RDMA:"
 demo_refuse "$file" || die "that is not what this kernel should say"
 
 free=$(($(stat -f -c '%a * %S' $fs)))
 fallocate -l $((free - spare)) $fs/ballast
 
-say "" "A client writes records into it by RDMA, all the time. Others change the" \
+say "\nA client writes records into it by RDMA, all the time. Others change the" \
 	"file meanwhile. Times are from the kernel's notice of each break."
 start_traffic traffic
-play 'hole punch' canary $((2 * mib)) $((3 * mib)) \
-	fallocate -p -o $((2 * mib)) -l $((3 * mib)) "$file"
+play 'hole punch' canary $((2 * mib)) $((8 * mib)) \
+	fallocate -p -o $((2 * mib)) -l $((8 * mib)) "$file"
 play 'truncate and extend' canary $((4 * mib)) $((12 * mib)) \
 	sh -c "truncate -s $((4 * mib)) $file && truncate -s $file_size $file"
 play 'write(2)' none $((6 * mib)) $mib \
 	dd if=/dev/zero of="$file" bs=1M seek=6 count=1 conv=notrunc status=none
 play 'reflink copy' copy 0 0 \
 	cp --reflink=always "$file" $fs/copy
-play 'zero range' canary $((8 * mib)) $((2 * mib)) \
-	fallocate -z -o $((8 * mib)) -l $((2 * mib)) "$file"
+play 'zero range' canary $((4 * mib)) $((10 * mib)) \
+	fallocate -z -o $((4 * mib)) -l $((10 * mib)) "$file"
 stop_traffic
 verify
 records=$(field records "$found")
 survived=$(($(field generations "$found") - 1))
-say "" "at the end, in the file: $found"
+say "\nat the end, in the file: $found"
 say "connections that the client needed: $(count connected "$log/traffic-client.log")"
 
-say "" "Twenty more breaks, each restored at once (times in ms):"
+say "\nTwenty more breaks, each restored at once (times in ms):"
 start_traffic repeat -r
 for ((i = 0; i < 20; i++)); do
 	sleep 0.1
@@ -233,7 +235,7 @@ summary=$(sort -n -k 5 "$log/repeat-breaks.txt" | awk '
 	}')
 say "$summary"
 
-say ""
+say
 ((torn == 0)) || say "demo: torn=$torn records were cut short by a lost connection"
 say "demo: breaks=$breaks survived=$survived records=$records lost=$lost foreign_bytes=$foreign"
 ((breaks == 5 && survived == 5 && records > 0 && lost == 0 && foreign == 0)) &&

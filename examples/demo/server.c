@@ -11,7 +11,6 @@
 #include "demo.h"
 
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,27 +229,36 @@ static void handle_command(struct server *s)
 	}
 }
 
+/* Only right after handle_client(): that leaves the connection's fds armed. */
+static void wait_for_news(struct server *s)
+{
+	struct pollfd pfd[3 + CONN_FDS] = {
+		{ .fd = md_fd(s->ctx), .events = POLLIN },
+		{ .fd = s->bye ? -1 : STDIN_FILENO, .events = POLLIN },
+		{ .fd = s->connected ? -1 : s->listener->channel->fd, .events = POLLIN },
+	};
+
+	if (s->connected)
+		conn_poll_fds(&s->conn, pfd + 3);
+	if (poll(pfd, s->connected ? 3 + CONN_FDS : 3, -1) < 0)
+		err(1, "poll");
+	if (pfd[1].revents)
+		handle_command(s);
+	if (pfd[2].revents)
+		accept_client(s);
+}
+
 static void run(struct server *s)
 {
-	while (!s->bye || s->connected) {
-		struct pollfd pfd[3 + CONN_FDS] = {
-			{ .fd = md_fd(s->ctx), .events = POLLIN },
-			{ .fd = s->bye ? -1 : STDIN_FILENO, .events = POLLIN },
-			{ .fd = s->connected ? -1 : s->listener->channel->fd, .events = POLLIN },
-		};
-		struct md_event *ev;
+	struct md_event *ev;
 
-		if (s->connected)
-			conn_poll_fds(&s->conn, pfd + 3);
-		if (poll(pfd, s->connected ? 3 + CONN_FDS : 3, -1) < 0 && errno != EINTR)
-			err(1, "poll");
+	for (;;) {
 		while (!md_get_event(s->ctx, &ev, 0))
 			handle_event(s, ev);
 		handle_client(s);
-		if (pfd[1].revents)
-			handle_command(s);
-		if (pfd[2].revents)
-			accept_client(s);
+		if (s->bye && !s->connected)
+			return;
+		wait_for_news(s);
 	}
 }
 

@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <mapdirect/mapdirect.h>
 
 #include "../common/conn.h"
+
+#define RETRY_MS 10
 
 struct server {
 	const struct options *opt;
@@ -92,7 +95,6 @@ static int accept_client(struct server *s)
 	if (md_attach_qp(s->map, s->conn.id->qp, NULL))
 		return fail("md_attach_qp");
 	s->connected = true;
-	s->asked = false;
 	s->sink = false;
 	debug(s->opt, "server: client connected");
 	return 0;
@@ -102,6 +104,7 @@ static void drop_client(struct server *s)
 {
 	if (!s->connected)
 		return;
+	s->asked = false;
 	md_detach_qp(s->map, s->conn.id->qp);
 	conn_close(&s->conn);
 	s->connected = false;
@@ -122,23 +125,22 @@ static void stop(struct server *s)
 		close(s->fd);
 }
 
-/* The whole ping is in the file already: no sync(2) comes before this read(2). */
+/*
+ * No sync(2) comes before this: what RDMA wrote is in the file. A breaker holds
+ * the inode's lock while it waits for us, so waiting for that lock here would
+ * use up the drain budget: EAGAIN instead.
+ */
 static int check_file(struct server *s, size_t size)
 {
-	const ssize_t n = pread(s->fd, s->check, size, s->opt->offset);
+	struct iovec iov = { .iov_base = s->check, .iov_len = size };
+	const ssize_t n = preadv2(s->fd, &iov, 1, s->opt->offset, RWF_NOWAIT);
 	unsigned long ping;
-	size_t at;
 
-	if (n < 0 || (size_t)n != size || ping_number(s->check, size, &ping)) {
-		fprintf(stderr, "md_ping: there is no ping in %s\n", s->opt->file);
-		errno = EBADMSG;
+	if (n < 0)
 		return -1;
-	}
-	at = ping_check(s->check, size, ping);
-	if (at == size)
+	if (n == (ssize_t)size && !ping_number(s->check, size, &ping) &&
+	    ping_check(s->check, size, ping) == size)
 		return 0;
-	fprintf(stderr, "md_ping: ping %lu: byte %zu is 0x%02x in %s\n", ping, at,
-		(unsigned char)s->check[at], s->opt->file);
 	errno = EBADMSG;
 	return -1;
 }
@@ -163,10 +165,16 @@ static int transfer(struct server *s, size_t size)
 	return md_persist(s->map, 0, size) ? fail("md_persist") : 0;
 }
 
-/* Answers the advert if there is a lease: else RESTORED leads here again. */
+static bool still_leased(const struct server *s, uint64_t generation)
+{
+	return md_map_state(s->map) == MD_MAP_LIVE && md_map_generation(s->map) == generation;
+}
+
+/* Answers the advert if that is possible now; it is tried again otherwise. */
 static int serve(struct server *s)
 {
 	const size_t size = be32toh(s->advert.size);
+	uint64_t generation;
 	int ret;
 
 	if (size > s->opt->length) {
@@ -175,12 +183,13 @@ static int serve(struct server *s)
 	}
 	if (md_map_get(s->map))
 		return errno == EAGAIN ? 0 : fail("md_map_get");
+	generation = md_map_generation(s->map);
 	ret = transfer(s, size);
 	md_map_put(s->map);
 	if (ret)
 		return -1;
 	if (s->opt->validate && !s->sink && check_file(s, size))
-		return -1;
+		return errno != EAGAIN && still_leased(s, generation) ? -1 : 0;
 	s->asked = false;
 	s->sink = !s->sink;
 	return conn_send(&s->conn, &s->advert, sizeof(s->advert));
@@ -259,7 +268,7 @@ static int run_once(struct server *s)
 	} else {
 		pfd[fds++] = (struct pollfd){ .fd = s->listener->channel->fd, .events = POLLIN };
 	}
-	if (poll(pfd, fds, -1) < 0 && errno != EINTR)
+	if (poll(pfd, fds, s->asked ? RETRY_MS : -1) < 0 && errno != EINTR)
 		return -1;
 	return !s->connected && pfd[1].revents ? accept_client(s) : 0;
 }
