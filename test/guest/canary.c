@@ -142,3 +142,13 @@ uint64_t canary_changed(const char *fs)
 	}
 	return changed;
 }
+
+void canary_drop(const char *fs)
+{
+	char path[128];
+
+	for (unsigned int i = 0; i < CANARY_MAX; i++) {
+		canary_path(path, sizeof(path), fs, i);
+		unlink(path);
+	}
+}

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define EXTENTS_MAX 64
 
@@ -27,6 +28,9 @@ void canary_take(const char *fs, const struct extents *freed);
 
 /* How many bytes of the canaries on fs are not what they were. */
 uint64_t canary_changed(const char *fs);
+
+/* Removes them. */
+void canary_drop(const char *fs);
 
 /* How many bytes of a file are not "byte"; length from offset on. */
 uint64_t bytes_not(const char *path, off_t offset, size_t length, unsigned char byte);
