@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Run all tests, on a Debian 12 machine that has nothing but git.
+#
+#   bash test/run.sh [--quick] [--kernel K | --native]
+#
+# --quick     without what takes long: guest cases marked so, the harness's own
+#             test, checkpatch (which has to be fetched)
+# --kernel K  boot guests with that kernel (test/vm/kernel.sh has the list)
+# --native    no guests: run their suites on this machine. It has a loaded
+#             mapdirect module and an RDMA device; tell by the environment
+#               MD_ADDR   the address of the RDMA device's network interface
+#               MD_PMEM   a directory on an XFS mounted with -o dax=always, with
+#                         reflink=0, and some 100 MiB free
+#               MD_PMEM2  the same with reflink=1
+#             The suites change leases-enable and lease-break-time for a while
+#             and kill processes of their own.
+#
+# Installs what is missing, builds with gcc, clang and the sanitizers, and runs
+# the unit tests, the checkers, the guest suites and the demo. A step that has
+# many cases prints "ok NAME", "not ok NAME - why" or "skip NAME - why" for each,
+# or CUnit's summary; any other step is one case. Full logs are in build/logs.
+#
+# The last line is "N passed, N failed, N skipped". Exit code 1 if anything
+# failed or nothing passed.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+quick=()
+native=()
+kernel=(--kernel 6.1)
+logs=build/logs
+passed=0
+failed=0
+skipped=0
+
+usage()
+{
+	echo "usage: bash test/run.sh [--quick] [--kernel K | --native]" >&2
+	exit 2
+}
+
+while (($#)); do
+	case $1 in
+	--quick)	quick=(--quick) ;;
+	--native)	native=(--native) ;;
+	--kernel)	(($# > 1)) || usage; kernel=(--kernel "$2"); shift ;;
+	*)		usage ;;
+	esac
+	shift
+done
+if ((${#native[@]})); then
+	: "${MD_ADDR:?--native needs it}" "${MD_PMEM:?--native needs it}" \
+		"${MD_PMEM2:?--native needs it}"
+fi
+
+# run NAME COMMAND...: sets log, status and took
+run()
+{
+	local start=$SECONDS
+
+	log=$logs/$1.log
+	shift
+	status=0
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	took=$((SECONDS - start))
+}
+
+# report NAME PASSED FAILED SKIPPED: of what run() ran
+report()
+{
+	passed=$((passed + $2))
+	failed=$((failed + $3))
+	skipped=$((skipped + $4))
+	printf '%-16s %4d passed %4d failed %4d skipped %5d s\n' \
+		"$1" "$2" "$3" "$4" "$took"
+	grep -E '^skip ' "$log" | sed 's/^/    /' || true
+	(($3)) || return 0
+	grep -E '^not ok |[.]{3}FAILED$' "$log" | head -n 50 | sed 's/^/    /' || true
+	echo "    the end of $log:"
+	tail -n 30 "$log" | sed 's/^/    | /'
+}
+
+# step NAME COMMAND...: one case
+step()
+{
+	run "$@"
+	report "$1" $((status == 0)) $((status != 0 && status != 77)) \
+		$((status == 77))
+}
+
+# A command that fails without a failed case, or has no case at all, is one.
+report_cases()
+{
+	local name=$1 p=$2 f=$3 s=$4
+
+	if ((status && !f)) || ((p + f + s == 0)); then
+		f=1
+	fi
+	report "$name" "$p" "$f" "$s"
+}
+
+count()
+{
+	grep -cE -- "$1" "$log" || true
+}
+
+# suite NAME COMMAND...: prints a line for each case
+suite()
+{
+	run "$@"
+	report_cases "$1" "$(count '^ok ')" "$(count '^not ok ')" \
+		"$(count '^skip ')"
+}
+
+# unit NAME BUILD: CUnit programs under ctest
+unit()
+{
+	local p f
+
+	run "$1" ctest --test-dir "$2" -V -j2
+	read -r p f < <(sed -nE \
+		's/^[0-9]+: .*: ([0-9]+) passed, ([0-9]+) failed, .*/\1 \2/p' "$log" |
+		awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
+	report_cases "$1" "$p" "$f" 0
+}
+
+# build PRESET DIR [CMAKE OPTION]...
+build()
+{
+	local preset=$1 dir=$2
+
+	shift 2
+	cmake --preset "$preset" -B "$dir" -DMAPDIRECT_WERROR=ON "$@" &&
+		cmake --build "$dir" -j2
+}
+
+sparse()
+{
+	local found
+
+	found=$(bash test/vm/kmod.sh "${kernel[@]}" C=2 2>&1 >/dev/null) || return 1
+	echo "$found"
+	[[ -z $found ]]
+}
+
+bash test/setup.sh
+mkdir -p "$logs"
+
+step build-gcc build release build/release
+step build-clang build release build/clang -DCMAKE_C_COMPILER=clang
+step build-asan build asan build/asan
+step build-tsan build tsan build/tsan
+unit unit build/release
+unit unit-asan build/asan
+unit unit-tsan build/tsan
+step format cmake --build build/release --target format-check
+
+if ((${#native[@]})); then
+	suite guest bash test/guest/run-all.sh --native "${quick[@]}"
+else
+	step sparse sparse
+	suite guest bash test/guest/run-all.sh "${kernel[@]}" "${quick[@]}"
+	step demo bash examples/demo.sh
+	if ! ((${#quick[@]})); then
+		suite vm bash test/vm/selftest.sh "${kernel[@]}"
+		step checkpatch bash test/vm/checkpatch.sh
+	fi
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && passed > 0))
