@@ -1,153 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What breaks a lease, and how: every way to move blocks, on both file systems. */
-#include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "breaker.h"
 #include "holder.h"
 #include "knob.h"
+#include "ops.h"
 #include "rdma.h"
 #include "suite.h"
-
-#define FILE_SIZE (8 * MIB)
-/* The lease; there is something of the file on both sides of it. */
-#define FROM (2 * MIB)
-#define LENGTH (4 * MIB)
-#define INSIDE (3 * MIB)
-#define OUTSIDE (7 * MIB)
-
-static int truncate_inside(const char *path)
-{
-	return truncate(path, INSIDE);
-}
-
-static int truncate_outside(const char *path)
-{
-	return truncate(path, OUTSIDE);
-}
-
-static int truncate_up(const char *path)
-{
-	return truncate(path, 2 * FILE_SIZE);
-}
-
-static int open_trunc(const char *path)
-{
-	return open(path, O_WRONLY | O_TRUNC) < 0 ? -1 : 0;
-}
-
-static int allocate(const char *path, int mode, off_t offset)
-{
-	int fd = open(path, O_RDWR);
-
-	return fd < 0 ? -1 : fallocate(fd, mode, offset, MIB);
-}
-
-static int punch_inside(const char *path)
-{
-	return allocate(path, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, INSIDE);
-}
-
-static int punch_outside(const char *path)
-{
-	return allocate(path, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, OUTSIDE);
-}
-
-static int zero_inside(const char *path)
-{
-	return allocate(path, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, INSIDE);
-}
-
-static int collapse(const char *path)
-{
-	return allocate(path, FALLOC_FL_COLLAPSE_RANGE, INSIDE);
-}
-
-static int insert(const char *path)
-{
-	return allocate(path, FALLOC_FL_INSERT_RANGE, INSIDE);
-}
-
-static int allocate_beyond(const char *path)
-{
-	return allocate(path, 0, FILE_SIZE);
-}
-
-static int write_at(const char *path, off_t offset)
-{
-	static char data[8192];
-	int fd = open(path, O_RDWR);
-
-	if (fd < 0)
-		return -1;
-	return pwrite(fd, data, sizeof(data), offset) == (ssize_t)sizeof(data) ? 0 : -1;
-}
-
-static int write_inside(const char *path)
-{
-	return write_at(path, INSIDE);
-}
-
-static int write_outside(const char *path)
-{
-	return write_at(path, OUTSIDE);
-}
-
-static int write_beyond(const char *path)
-{
-	return write_at(path, FILE_SIZE);
-}
-
-/* The other file of a clone: beside the leased one. */
-static int open_twin(const char *path)
-{
-	char twin[160];
-	int fd;
-
-	snprintf(twin, sizeof(twin), "%s.twin", path);
-	fd = open(twin, O_RDWR | O_CREAT, 0600);
-	return fd < 0 || ftruncate(fd, FILE_SIZE) ? -1 : fd;
-}
-
-static int reflink_from(const char *path)
-{
-	int fd = open(path, O_RDONLY), twin = open_twin(path);
-
-	return twin < 0 ? -1 : ioctl(twin, FICLONE, fd);
-}
-
-static int reflink_onto(const char *path)
-{
-	int fd = open(path, O_RDWR), twin = open_twin(path);
-	struct file_clone_range range = {
-		.src_fd = twin,
-		.src_length = MIB,
-		.dest_offset = INSIDE,
-	};
-
-	if (twin < 0 || fallocate(twin, 0, 0, MIB))
-		return -1;
-	return ioctl(fd, FICLONERANGE, &range);
-}
-
-static int copy_onto(const char *path)
-{
-	int fd = open(path, O_RDWR), twin = open_twin(path);
-	off_t from = 0, to = INSIDE;
-
-	if (twin < 0 || fallocate(twin, 0, 0, MIB))
-		return -1;
-	return copy_file_range(twin, &from, fd, &to, MIB, 0) == (ssize_t)MIB ? 0 : -1;
-}
 
 struct way {
 	file_op op;
@@ -200,8 +65,8 @@ static void break_once(const char *fs, const struct way *way)
 
 	suite_context("on %s", fs);
 	rdma_open(&r);
-	holder_file(&h, fs, "leased", FILE_SIZE);
-	holder_take(&h, FROM, LENGTH);
+	holder_file(&h, fs, "leased", OPS_FILE_SIZE);
+	holder_take(&h, OPS_FROM, OPS_LENGTH);
 	mr = rdma_reg(&r, h.map, h.length);
 	CHECK(mr);
 	CHECK(!holder_has_event(&h));
@@ -239,79 +104,6 @@ static void break_waits(const void *arg)
 		break_once(suite_fs[i], way);
 }
 
-static int do_unlink(const char *path)
-{
-	return unlink(path);
-}
-
-static int do_rename(const char *path)
-{
-	char to[160];
-
-	snprintf(to, sizeof(to), "%s.renamed", path);
-	return rename(path, to) || rename(to, path) ? -1 : 0;
-}
-
-static int do_chmod(const char *path)
-{
-	return chmod(path, 0644);
-}
-
-static int do_fsync(const char *path)
-{
-	int fd = open(path, O_RDWR);
-
-	return fd < 0 ? -1 : fsync(fd);
-}
-
-static int do_read(const char *path)
-{
-	static char data[MIB];
-	int fd = open(path, O_RDONLY);
-
-	if (fd < 0)
-		return -1;
-	return pread(fd, data, MIB, INSIDE) == (ssize_t)MIB ? 0 : -1;
-}
-
-static char *map_file(const char *path)
-{
-	int fd = open(path, O_RDWR);
-
-	return mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-}
-
-static int do_store(const char *path)
-{
-	char *p = map_file(path);
-
-	if (p == MAP_FAILED)
-		return -1;
-	for (size_t i = 0; i < FILE_SIZE; i += 4096)
-		p[i] = 1;
-	return munmap(p, FILE_SIZE);
-}
-
-static int do_msync(const char *path)
-{
-	char *p = map_file(path);
-
-	if (p == MAP_FAILED)
-		return -1;
-	p[INSIDE] = 2;
-	return msync(p, FILE_SIZE, MS_SYNC);
-}
-
-/* Would throw away clean cached pages, if there were any. */
-static int do_drop_caches(const char *path)
-{
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY), file = open(path, O_RDONLY);
-
-	if (posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED))
-		return -1;
-	return write(fd, "3", 1) == 1 ? 0 : -1;
-}
-
 /*
  * Proves: an operation that moves no block of the file goes through without
  * waiting, and the lease stays and says nothing.
@@ -328,8 +120,8 @@ static void no_break(const void *arg)
 
 		suite_context("on %s", suite_fs[i]);
 		rdma_open(&r);
-		holder_file(&h, suite_fs[i], "leased", FILE_SIZE);
-		holder_take(&h, FROM, LENGTH);
+		holder_file(&h, suite_fs[i], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
 		mr = rdma_reg(&r, h.map, h.length);
 		CHECK(mr);
 		breaker_start(&b, *op, h.path);
@@ -358,8 +150,8 @@ static void write__by_holder_itself__breaks(const void *unused)
 	void *failed;
 
 	(void)unused;
-	holder_file(&h, suite_fs[0], "leased", FILE_SIZE);
-	holder_take(&h, FROM, LENGTH);
+	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+	holder_take(&h, OPS_FROM, OPS_LENGTH);
 	CHECK_EQ(pthread_create(&thread, NULL, write_in_thread, h.path), 0);
 	holder_event(&h, &ev);
 	CHECK_EQ(ev.breaker_pid, getpid());
@@ -375,8 +167,8 @@ static void unmap__part_of_anchor__breaks(const void *unused)
 	struct holder h;
 
 	(void)unused;
-	holder_file(&h, suite_fs[0], "leased", FILE_SIZE);
-	holder_take(&h, FROM, LENGTH);
+	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+	holder_take(&h, OPS_FROM, OPS_LENGTH);
 	/* Less than a huge page of it would be split first, which is a zap. */
 	CHECK(!munmap(h.anchor + h.length - 2 * MIB, 2 * MIB));
 	holder_event(&h, &ev);
@@ -400,8 +192,8 @@ static void deadline__capped__is_the_cap(const void *unused)
 		struct breaker b;
 
 		knob_set(KNOB_LEASE_BREAK_TIME, times[i]);
-		holder_file(&h, suite_fs[i], "leased", FILE_SIZE);
-		holder_take(&h, FROM, LENGTH);
+		holder_file(&h, suite_fs[i], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
 		breaker_start(&b, write_inside, h.path);
 		holder_event(&h, &ev);
 		check_deadline(&ev, 30);
@@ -442,8 +234,8 @@ static const struct suite_case cases[] = {
 	BREAKS(punch_inside, TRUNCATE),
 	BREAKS(punch_outside, TRUNCATE),
 	BREAKS(zero_inside, TRUNCATE),
-	BREAKS(collapse, TRUNCATE),
-	BREAKS(insert, TRUNCATE),
+	BREAKS(collapse_inside, TRUNCATE),
+	BREAKS(insert_inside, TRUNCATE),
 	BREAKS(allocate_beyond, TRUNCATE),
 	BREAKS(write_inside, LAYOUT),
 	BREAKS(write_outside, LAYOUT),
