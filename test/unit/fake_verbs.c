@@ -104,7 +104,13 @@ int ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 
 void fake_verbs_reset(void)
 {
+	struct fake_mr *mr;
+
 	pthread_mutex_lock(&lock);
+	while ((mr = TAILQ_FIRST(&mrs))) {
+		TAILQ_REMOVE(&mrs, mr, mrs);
+		free(mr);
+	}
 	reg_failure = (struct failure){ 0 };
 	dereg_failure = (struct failure){ 0 };
 	modify_error = 0;

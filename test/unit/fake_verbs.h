@@ -16,7 +16,7 @@
 extern struct ibv_pd fake_pd;
 extern struct ibv_qp fake_qp[FAKE_QPS];
 
-/* Forget failures to come and what was counted; all queue pairs to RTS. */
+/* Forget everything that was made, counted or is to fail; queue pairs to RTS. */
 void fake_verbs_reset(void);
 
 /* Of the calls from now on, let the @nth (1: the next) and those after fail. */
