@@ -183,5 +183,6 @@ int main(int argc, char **argv)
 		}
 		disconnect(&cl);
 	} while (!cl.bye);
+	free(cl.records);
 	return 0;
 }

@@ -63,6 +63,7 @@ static void leased(struct ibv_pd *pd, int fd, size_t length)
 
 int main(int argc, char **argv)
 {
+	struct ibv_context *verbs;
 	struct ibv_pd *pd;
 	struct stat st;
 	int error;
@@ -80,5 +81,8 @@ int main(int argc, char **argv)
 	printf("  ibv_reg_mr: %s\n", error ? strerrorname_np(error) : "accepted");
 	leased(pd, fd, st.st_size);
 	printf("  md_reg_mr:  accepted\n");
+	verbs = pd->context;
+	ibv_dealloc_pd(pd);
+	ibv_close_device(verbs);
 	return error == EOPNOTSUPP ? 0 : 1;
 }

@@ -43,13 +43,16 @@ static int peer(const char *addr, int listening)
 	struct ibv_wc wc;
 	char c;
 
-	MUST(read(listening, &c, 1) == 1);
+	if (read(listening, &c, 1) != 1)
+		return 1; /* the holder says why */
 	id = endpoint(addr, 0);
 	MUST(!rdma_connect(id, &param));
 	memcpy(&target, id->event->param.conn.private_data, sizeof(target));
 	MUST(mr = rdma_reg_msgs(id, text, sizeof(text)));
 	MUST(!rdma_post_write(id, NULL, text, sizeof(text), mr, 0, target.addr, target.rkey));
 	MUST(rdma_get_send_comp(id, &wc) == 1);
+	rdma_dereg_mr(mr);
+	rdma_destroy_ep(id);
 	return wc.status == IBV_WC_SUCCESS ? 0 : 1;
 }
 
@@ -77,7 +80,9 @@ static void hold(int fd, const char *addr, int listening)
 	param.private_data = &target;
 	param.private_data_len = sizeof(target);
 	MUST(!rdma_accept(id, &param));
-	MUST(wait(&status) > 0 && status == 0);
+	MUST(wait(&status) > 0);
+	if (status)
+		errx(1, "the peer failed");
 	MD_MUST(!md_persist(map, 0, sizeof(text)));
 	md_map_put(map);
 

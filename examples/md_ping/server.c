@@ -210,6 +210,7 @@ static int handle_event(struct server *s, struct md_event *ev)
 		return 0;
 	case MD_EVENT_LOST:
 		fprintf(stderr, "md_ping: %s\n", ev->message);
+		errno = ev->error;
 		md_ack_event(ev);
 		return -1;
 	default:
