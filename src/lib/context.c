@@ -62,41 +62,39 @@ static int check_attr(const struct md_context_attr *attr)
 	return 0;
 }
 
-static int watch(struct md_context *ctx, int *fd)
+static int watch(struct md_context *ctx, enum md__fd which)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = fd };
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = which };
 
-	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, *fd, &ev);
+	return epoll_ctl(ctx->fd[MD__FD_EPOLL], EPOLL_CTL_ADD, ctx->fd[which], &ev);
 }
 
 static int open_fds(struct md_context *ctx)
 {
-	ctx->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	ctx->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	ctx->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ctx->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ctx->epoll_fd < 0 || ctx->timer_fd < 0 || ctx->wake_fd < 0 || ctx->event_fd < 0 ||
-	    watch(ctx, &ctx->timer_fd) || watch(ctx, &ctx->wake_fd) ||
-	    (ctx->flags & MD_OPEN_NO_THREAD && watch(ctx, &ctx->event_fd)))
-		return md__fail(errno, "cannot make the context's descriptors: %s",
-				strerror(errno));
-	return 0;
+	int *fd = ctx->fd;
+
+	fd[MD__FD_EPOLL] = epoll_create1(EPOLL_CLOEXEC);
+	fd[MD__FD_LEASE] = epoll_create1(EPOLL_CLOEXEC);
+	fd[MD__FD_TIMER] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	fd[MD__FD_WAKE] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd[MD__FD_EVENT] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (int i = MD__FD_EPOLL; i <= MD__FD_EVENT; i++)
+		if (fd[i] < 0)
+			return -1;
+	if (watch(ctx, MD__FD_LEASE) || watch(ctx, MD__FD_TIMER) || watch(ctx, MD__FD_WAKE))
+		return -1;
+	return ctx->flags & MD_OPEN_NO_THREAD ? watch(ctx, MD__FD_EVENT) : 0;
 }
 
 static void close_fds(struct md_context *ctx)
 {
-	int *const fds[] = { &ctx->epoll_fd, &ctx->timer_fd, &ctx->wake_fd, &ctx->event_fd,
-			     &ctx->dev_fd };
-	int saved = errno;
-
 	md__fork_hold();
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-		*fds[i] = -1;
+	for (int i = 0; i < MD__FDS; i++) {
+		if (ctx->fd[i] >= 0)
+			close(ctx->fd[i]);
+		ctx->fd[i] = -1;
 	}
 	md__fork_let();
-	errno = saved;
 }
 
 static void free_context(struct md_context *ctx)
@@ -117,7 +115,8 @@ static struct md_context *new_context(const struct md_context_attr *attr)
 	ctx->budget_ns = (attr->drain_budget_ms ?: DEFAULT_BUDGET_MS) * MD__MSEC;
 	ctx->fit_limit_ns = (attr->restore_limit_ms ?: DEFAULT_LIMIT_MS) * MD__MSEC;
 	ctx->ops = &md__lease_kmod;
-	ctx->epoll_fd = ctx->timer_fd = ctx->wake_fd = ctx->event_fd = ctx->dev_fd = -1;
+	for (int i = 0; i < MD__FDS; i++)
+		ctx->fd[i] = -1;
 	pthread_mutex_init(&ctx->dev_lock, NULL);
 	pthread_mutex_init(&ctx->list_lock, NULL);
 	pthread_mutex_init(&ctx->event_lock, NULL);
@@ -136,7 +135,7 @@ struct md_context *md_open(const struct md_context_attr *attr)
 {
 	struct md_context_attr own;
 	struct md_context *ctx;
-	int err;
+	int err, saved;
 
 	if (md__attr_take(&own, sizeof(own), attr, "md_context_attr") || check_attr(&own))
 		return NULL;
@@ -150,13 +149,19 @@ struct md_context *md_open(const struct md_context_attr *attr)
 	md__fork_hold();
 	err = open_fds(ctx);
 	md__fork_let();
-	if (err || (!(ctx->flags & MD_OPEN_NO_THREAD) && md__service_start(ctx)))
+	if (err) {
+		md__fail(errno, "cannot make the context's descriptors: %s", strerror(errno));
+		goto close;
+	}
+	if (!(ctx->flags & MD_OPEN_NO_THREAD) && md__service_start(ctx))
 		goto close;
 	return ctx;
 
 close:
+	saved = errno;
 	close_fds(ctx);
 	md__fork_remove(ctx);
+	errno = saved;
 free:
 	free_context(ctx);
 	return NULL;
@@ -191,5 +196,5 @@ int md_fd(struct md_context *ctx)
 		return md__fail(EINVAL, "md_fd: no context");
 	if (ctx->forked)
 		return md__fail_forked();
-	return ctx->flags & MD_OPEN_NO_THREAD ? ctx->epoll_fd : ctx->event_fd;
+	return ctx->fd[ctx->flags & MD_OPEN_NO_THREAD ? MD__FD_EPOLL : MD__FD_EVENT];
 }

@@ -3,9 +3,9 @@
  * A context: settings, descriptors, the list of maps, the queue of events.
  *
  * Locks, outermost first:
- *   context.list_lock   the list of maps, who drives which map
  *   map.lock            the map's engine, lease, regions, attachments; verbs
  *   map.persist_lock    whether md_persist() may flush
+ *   context.list_lock   the list of maps, who drives which map
  *   context.dev_lock    opening the device
  *   context.event_lock  all event slots and their queue
  *   the fork lock       fork.h
@@ -27,6 +27,16 @@
 struct md__lease_ops;
 TAILQ_HEAD(md__maps, md_map);
 
+enum md__fd {
+	MD__FD_EPOLL, /* what the service waits for; threadless: events as well */
+	MD__FD_LEASE, /* an epoll set in it: the leases, edge-triggered */
+	MD__FD_TIMER, /* the earliest timer of all maps */
+	MD__FD_WAKE,  /* a use ended, an event was acknowledged, a call was made */
+	MD__FD_EVENT, /* there are events to fetch */
+	MD__FD_DEV,   /* the provider's device, once it was needed */
+	MD__FDS,
+};
+
 struct md_context {
 	uint32_t flags;
 	uint64_t budget_ns;
@@ -35,13 +45,9 @@ struct md_context {
 	const struct md__lease_ops *ops;
 	bool forked; /* set in the child only, when it has one thread */
 
-	int epoll_fd; /* the leases, and the next two; threadless: all three */
-	int timer_fd; /* the earliest timer of all maps */
-	int wake_fd;  /* a use ended, an event was acknowledged, a call was made */
-	int event_fd; /* there are events to fetch */
+	int fd[MD__FDS]; /* -1: not open */
 
 	pthread_mutex_t dev_lock;
-	int dev_fd; /* -1: not opened yet */
 	struct mapdirect_info info;
 
 	pthread_t thread;

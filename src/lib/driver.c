@@ -13,6 +13,7 @@
 #include "mr.h"
 #include "persist.h"
 #include "qp.h"
+#include "service.h"
 
 #define QUESTIONS (MD__DO_ACQUIRE | MD__DO_REGISTER | MD__DO_DEREG | MD__DO_RELEASE)
 
@@ -128,20 +129,30 @@ static int watch(struct md_map *map)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = map };
 
-	if (!epoll_ctl(map->ctx->epoll_fd, EPOLL_CTL_ADD, map->lease.fd, &ev))
+	if (!epoll_ctl(map->ctx->fd[MD__FD_LEASE], EPOLL_CTL_ADD, map->lease.fd, &ev))
 		return 0;
 	return md__fail(errno, "%s: cannot wait for breaks: %s", map->range.text, strerror(errno));
 }
 
 static void drop(struct md_map *map)
 {
-	epoll_ctl(map->ctx->epoll_fd, EPOLL_CTL_DEL, map->lease.fd, NULL);
+	epoll_ctl(map->ctx->fd[MD__FD_LEASE], EPOLL_CTL_DEL, map->lease.fd, NULL);
 	md__lease_drop(&map->lease);
+}
+
+/* Breaks come first: a long restore would keep this thread from them. */
+static int take_lease(struct md_map *map)
+{
+	if (map->lease.restored && md__service_breaking(map->ctx))
+		return md__fail(EAGAIN, "another map of this context is being broken");
+	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
+		return -1;
+	return watch(map);
 }
 
 static enum md__in acquire(struct md_map *map)
 {
-	if (!map->ops->acquire(map->ctx, &map->range, &map->lease) && !watch(map))
+	if (!take_lease(map))
 		return MD__IN_LEASED;
 	remember(map);
 	md__lease_drop(&map->lease);
@@ -362,15 +373,24 @@ static void take_notices(struct md_map *map)
 	}
 }
 
+static void take_request(struct md_map *map)
+{
+	pthread_mutex_lock(&map->lock);
+	if (atomic_exchange(&map->restore_asked, false))
+		feed(map, (struct md__input){ .what = MD__IN_RESTORE, .now = md__now() });
+	pthread_mutex_unlock(&map->lock);
+}
+
 void md__driver_turn(struct md_map *map)
 {
 	uint64_t timer = atomic_load(&map->timer);
 
+	/* In this order: what was asked of a live map says nothing of its break. */
+	if (atomic_load(&map->restore_asked))
+		take_request(map);
 	if (atomic_exchange(&map->readable, false))
 		take_notices(map);
 	pthread_mutex_lock(&map->lock);
-	if (atomic_exchange(&map->restore_asked, false))
-		feed(map, (struct md__input){ .what = MD__IN_RESTORE, .now = md__now() });
 	feed_parties(map);
 	if (timer && timer <= md__now())
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });
@@ -386,6 +406,7 @@ int md__driver_start(struct md_map *map)
 	act = md__engine_start(&map->engine, map->restore, ctx->budget_ns, ctx->fit_limit_ns);
 	run(map, act, md__now());
 	pthread_mutex_unlock(&map->lock);
+	map->lease.restored = true;
 	if (map->engine.state == MD__LIVE)
 		return 0;
 	return md__fail(map->error, "%s", map->why);

@@ -31,7 +31,7 @@ static void enqueue(struct md__slot *slot)
 	struct md_context *ctx = slot->ctx;
 
 	if (TAILQ_EMPTY(&ctx->events))
-		md__fd_raise(ctx->event_fd);
+		md__fd_raise(ctx->fd[MD__FD_EVENT]);
 	TAILQ_INSERT_TAIL(&ctx->events, slot, queue);
 	slot->queued = true;
 }
@@ -43,7 +43,7 @@ static void dequeue(struct md__slot *slot)
 	TAILQ_REMOVE(&ctx->events, slot, queue);
 	slot->queued = false;
 	if (TAILQ_EMPTY(&ctx->events))
-		md__fd_lower(ctx->event_fd);
+		md__fd_lower(ctx->fd[MD__FD_EVENT]);
 }
 
 void md__slot_post(struct md__slot *slot, const struct md_event *event)

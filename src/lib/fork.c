@@ -11,7 +11,7 @@
 #include "map.h"
 
 static pthread_rwlock_t fork_lock = PTHREAD_RWLOCK_INITIALIZER;
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER; /* before fork_lock */
 static TAILQ_HEAD(, md_context) contexts = TAILQ_HEAD_INITIALIZER(contexts);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int register_error;
@@ -28,12 +28,14 @@ void md__fork_let(void)
 
 static void prepare(void)
 {
+	pthread_mutex_lock(&list_lock);
 	pthread_rwlock_wrlock(&fork_lock);
 }
 
 static void in_parent(void)
 {
 	pthread_rwlock_unlock(&fork_lock);
+	pthread_mutex_unlock(&list_lock);
 }
 
 static void close_fd(int fd)
@@ -48,8 +50,6 @@ static void in_child(void)
 	struct md_context *ctx;
 	struct md_map *map;
 
-	pthread_rwlock_init(&fork_lock, NULL);
-	pthread_mutex_init(&list_lock, NULL);
 	TAILQ_FOREACH(ctx, &contexts, contexts) {
 		ctx->forked = true;
 		TAILQ_FOREACH(map, &ctx->maps, maps) {
@@ -57,13 +57,14 @@ static void in_child(void)
 			close_fd(map->range.fd);
 			close_fd(map->lease.fd);
 		}
-		close_fd(ctx->epoll_fd);
-		close_fd(ctx->timer_fd);
-		close_fd(ctx->wake_fd);
-		close_fd(ctx->event_fd);
-		close_fd(ctx->dev_fd);
+		for (int i = 0; i < MD__FDS; i++)
+			close_fd(ctx->fd[i]);
 	}
 	TAILQ_INIT(&contexts);
+	pthread_rwlock_unlock(&fork_lock);
+	/* Threads that are not here may have been counted as waiting for it. */
+	pthread_rwlock_init(&fork_lock, NULL);
+	pthread_mutex_unlock(&list_lock);
 }
 
 static void register_handlers(void)
@@ -78,9 +79,7 @@ int md__fork_add(struct md_context *ctx)
 		return md__fail(register_error, "cannot prepare for fork(): %s",
 				strerror(register_error));
 	pthread_mutex_lock(&list_lock);
-	md__fork_hold();
 	TAILQ_INSERT_TAIL(&contexts, ctx, contexts);
-	md__fork_let();
 	pthread_mutex_unlock(&list_lock);
 	return 0;
 }
@@ -88,8 +87,6 @@ int md__fork_add(struct md_context *ctx)
 void md__fork_remove(struct md_context *ctx)
 {
 	pthread_mutex_lock(&list_lock);
-	md__fork_hold();
 	TAILQ_REMOVE(&contexts, ctx, contexts);
-	md__fork_let();
 	pthread_mutex_unlock(&list_lock);
 }

@@ -66,7 +66,7 @@ static int open_device(struct md_context *ctx)
 		return fail_open(ctx->device);
 	err = ask_info(fd, &ctx->info, ctx->device);
 	if (!err)
-		ctx->dev_fd = fd;
+		ctx->fd[MD__FD_DEV] = fd;
 	else
 		close(fd);
 	return err;
@@ -78,9 +78,9 @@ int md__kmod_device(struct md_context *ctx)
 
 	pthread_mutex_lock(&ctx->dev_lock);
 	md__fork_hold();
-	if (ctx->dev_fd < 0)
+	if (ctx->fd[MD__FD_DEV] < 0)
 		open_device(ctx);
-	fd = ctx->dev_fd;
+	fd = ctx->fd[MD__FD_DEV];
 	md__fork_let();
 	pthread_mutex_unlock(&ctx->dev_lock);
 	return fd;

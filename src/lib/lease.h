@@ -20,6 +20,12 @@ struct md__lease {
 	void *addr;   /* where acquire() shows the pages */
 	void *anchor; /* as long, for the provider's own use */
 	size_t length;
+	/*
+	 * acquire() is to restore. Then it runs in the thread that carries out
+	 * the breaks of other maps, and gives up (EAGAIN) while there are any:
+	 * md__service_breaking().
+	 */
+	bool restored;
 };
 
 /* What a lease says. Times are CLOCK_MONOTONIC in ns. */

@@ -14,9 +14,13 @@
 #include "fork.h"
 #include "kmod_check.h"
 #include "lease_kmod.h"
+#include "service.h"
 
-/* One madvise() holds the mmap lock throughout: let others map in between. */
-#define FAULT_CHUNK ((size_t)64 << 20)
+/*
+ * Pages that have to be allocated take long, and one madvise() holds the mmap
+ * lock throughout: let others map, and look for breaks, in between.
+ */
+#define FAULT_CHUNK ((size_t)4 << 20)
 
 /* ---- acquire ------------------------------------------------------------- */
 
@@ -42,7 +46,8 @@ static int fail_fault(const struct md__range *range)
  * hears of truncate. Faulted in for writing now, because the first write to a
  * reflinked extent moves it.
  */
-static int map_anchor(const struct md__range *range, struct md__lease *lease)
+static int map_anchor(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
 {
 	char *addr;
 
@@ -58,6 +63,8 @@ static int map_anchor(const struct md__range *range, struct md__lease *lease)
 		if (madvise(addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK,
 			    MADV_POPULATE_WRITE))
 			return fail_fault(range);
+		if (lease->restored && md__service_breaking(ctx))
+			return md__fail(EAGAIN, "another map of this context is being broken");
 	}
 	return 0;
 }
@@ -120,7 +127,7 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	int dev = md__kmod_device(ctx);
 	void *addr;
 
-	if (dev < 0 || md__kmod_fits(range) || map_anchor(range, lease))
+	if (dev < 0 || md__kmod_fits(range) || map_anchor(ctx, range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
 		return fail_lease(range);

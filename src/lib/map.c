@@ -59,7 +59,7 @@ static struct md_map *new_map(struct md_context *ctx)
 			md__fail(ENOMEM, "no memory for a map");
 			return NULL;
 		}
-		md__guard_init(&map->guard, ctx->wake_fd);
+		md__guard_init(&map->guard, ctx->fd[MD__FD_WAKE]);
 		atomic_init(&map->readable, false);
 	}
 	init(map, ctx);

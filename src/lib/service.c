@@ -18,7 +18,7 @@
 
 void md__service_wake(struct md_context *ctx)
 {
-	md__fd_raise(ctx->wake_fd);
+	md__fd_raise(ctx->fd[MD__FD_WAKE]);
 }
 
 /* ---- claims ------------------------------------------------------------ */
@@ -79,27 +79,51 @@ void md__service_remove(struct md_map *map)
 
 /* ---- turns ------------------------------------------------------------- */
 
-/* Note which leases may have something to say. */
-static void collect(struct md_context *ctx, int timeout)
+/* Note which leases may have something to say. Returns how many. */
+static int collect_leases(struct md_context *ctx)
 {
 	struct epoll_event ev[BATCH];
-	struct md_map *map;
-	int n;
+	int n, sum = 0;
 
 	do {
-		n = epoll_wait(ctx->epoll_fd, ev, BATCH, timeout);
+		n = epoll_wait(ctx->fd[MD__FD_LEASE], ev, BATCH, 0);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr == &ctx->wake_fd)
-				md__fd_lower(ctx->wake_fd);
-			else if (ev[i].data.ptr == &ctx->timer_fd)
-				md__fd_lower(ctx->timer_fd);
-			else if (ev[i].data.ptr != &ctx->event_fd) {
-				map = ev[i].data.ptr;
-				atomic_store(&map->readable, true);
-			}
+			struct md_map *map = ev[i].data.ptr;
+
+			atomic_store(&map->readable, true);
+			sum++;
 		}
-		timeout = 0;
 	} while (n == BATCH);
+	return sum;
+}
+
+bool md__service_breaking(struct md_context *ctx)
+{
+	bool found = false;
+	struct md_map *map;
+
+	/* They are to be read in a turn that begins after this. */
+	if (collect_leases(ctx))
+		md__service_wake(ctx);
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(map, &ctx->maps, maps)
+		if (atomic_load(&map->readable) || atomic_load(&map->state) == MD_MAP_BREAKING)
+			found = true;
+	pthread_mutex_unlock(&ctx->list_lock);
+	return found;
+}
+
+static void collect(struct md_context *ctx, int timeout)
+{
+	struct epoll_event ev[MD__FDS];
+	int n = epoll_wait(ctx->fd[MD__FD_EPOLL], ev, MD__FDS, timeout);
+
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.u32 == MD__FD_LEASE)
+			collect_leases(ctx);
+		else if (ev[i].data.u32 != MD__FD_EVENT)
+			md__fd_lower(ctx->fd[ev[i].data.u32]);
+	}
 }
 
 static void set_timer(struct md_context *ctx)
@@ -116,7 +140,7 @@ static void set_timer(struct md_context *ctx)
 	}
 	spec.it_value.tv_sec = (time_t)(first / MD__SEC);
 	spec.it_value.tv_nsec = (long)(first % MD__SEC);
-	timerfd_settime(ctx->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 static void turn(struct md_context *ctx, int timeout)

@@ -7,6 +7,8 @@
 #ifndef MD_LIB_SERVICE_H
 #define MD_LIB_SERVICE_H
 
+#include <stdbool.h>
+
 struct md_context;
 struct md_map;
 
@@ -16,6 +18,9 @@ void md__service_stop(struct md_context *ctx);
 
 /* Have every map looked at soon. From anywhere, with any lock held. */
 void md__service_wake(struct md_context *ctx);
+
+/* Is a map of the context in a break, or about to be? With no list lock. */
+bool md__service_breaking(struct md_context *ctx);
 
 /* List a map, claimed by the caller. */
 void md__service_add(struct md_map *map);
