@@ -13,8 +13,8 @@
 #include "suite.h"
 
 #define CANARY_BYTE 0x5a
-#define CANARY_SIZE (8UL << 20)
 #define CANARY_MAX 256
+#define CANARY_LARGEST (8UL << 20)
 
 void extents_of(struct extents *e, const char *path)
 {
@@ -60,6 +60,16 @@ static uint64_t shared_bytes(const struct extents *a, const struct extents *b)
 	return sum;
 }
 
+/* Blocks can be had again when the transaction that freed them is in the log. */
+static void commit(const char *fs)
+{
+	int fd = open(fs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(!syncfs(fd));
+	close(fd);
+}
+
 static void canary_path(char *path, size_t size, const char *fs, unsigned int i)
 {
 	char name[32];
@@ -68,21 +78,34 @@ static void canary_path(char *path, size_t size, const char *fs, unsigned int i)
 	suite_path(path, size, fs, name);
 }
 
-static void fill(int fd)
+static void fill(int fd, size_t size)
 {
-	static char data[1 << 20];
+	static char data[64 << 10];
 
 	memset(data, CANARY_BYTE, sizeof(data));
-	for (size_t i = 0; i < CANARY_SIZE; i += sizeof(data))
+	for (size_t i = 0; i < size; i += sizeof(data))
 		CHECK_EQ(pwrite(fd, data, sizeof(data), i), (ssize_t)sizeof(data));
+}
+
+/* As the freed extents are: the allocator then puts them to the same places. */
+static size_t canary_size(const struct extents *freed)
+{
+	uint64_t largest = 0;
+
+	for (unsigned int i = 0; i < freed->count; i++)
+		if (freed->v[i].length > largest)
+			largest = freed->v[i].length;
+	return largest < CANARY_LARGEST ? largest : CANARY_LARGEST;
 }
 
 void canary_take(const char *fs, const struct extents *freed)
 {
 	uint64_t want = shared_bytes(freed, freed), got = 0;
 	unsigned int useless[CANARY_MAX], dropped = 0;
+	size_t size = canary_size(freed);
 	char path[128];
 
+	commit(fs);
 	for (unsigned int i = 0; got < want; i++) {
 		struct extents e;
 		uint64_t shared;
@@ -94,11 +117,11 @@ void canary_take(const char *fs, const struct extents *freed)
 		canary_path(path, sizeof(path), fs, i);
 		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		CHECK(fd >= 0);
-		CHECK_EQ(posix_fallocate(fd, 0, CANARY_SIZE), 0);
+		CHECK_EQ(posix_fallocate(fd, 0, size), 0);
 		extents_of(&e, path);
 		shared = shared_bytes(&e, freed);
 		if (shared)
-			fill(fd);
+			fill(fd, size);
 		else
 			useless[dropped++] = i;
 		got += shared;
@@ -133,12 +156,13 @@ uint64_t bytes_not(const char *path, off_t offset, size_t length, unsigned char 
 uint64_t canary_changed(const char *fs)
 {
 	uint64_t changed = 0;
+	struct stat st;
 	char path[128];
 
 	for (unsigned int i = 0; i < CANARY_MAX; i++) {
 		canary_path(path, sizeof(path), fs, i);
-		if (!access(path, R_OK))
-			changed += bytes_not(path, 0, CANARY_SIZE, CANARY_BYTE);
+		if (!stat(path, &st))
+			changed += bytes_not(path, 0, st.st_size, CANARY_BYTE);
 	}
 	return changed;
 }

@@ -39,6 +39,7 @@ void holder_file(struct holder *h, const char *fs, const char *name, size_t size
 
 	*h = (struct holder){ .lease = -1 };
 	suite_path(h->path, sizeof(h->path), fs, name);
+	unlink(h->path);
 	h->fd = open(h->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	CHECK(h->fd >= 0);
 	CHECK_EQ(posix_fallocate(h->fd, 0, size), 0);

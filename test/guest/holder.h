@@ -25,7 +25,7 @@ struct holder {
 
 int holder_device(void);
 
-/* A new file of the case, all of it allocated and written (zeroes). */
+/* A new file of the case (an old one loses its name), all of it allocated and written (zeroes). */
 void holder_file(struct holder *h, const char *fs, const char *name, size_t size);
 
 /* Maps the anchor, at an address that allows huge pages. */
