@@ -72,27 +72,20 @@ bool md__slot_idle(struct md__slot *slot)
 	return idle;
 }
 
-bool md__slot_lent(struct md__slot *slot)
+bool md__slots_drop(struct md__slot *slots, int count)
 {
-	bool lent;
+	struct md_context *ctx = slots->ctx;
+	bool lent = false;
 
-	pthread_mutex_lock(&slot->ctx->event_lock);
-	lent = slot->lent;
-	pthread_mutex_unlock(&slot->ctx->event_lock);
-	return lent;
-}
-
-bool md__slot_drop(struct md__slot *slot)
-{
-	bool lent;
-
-	pthread_mutex_lock(&slot->ctx->event_lock);
-	lent = slot->lent;
-	if (!lent && slot->queued)
-		dequeue(slot);
-	if (!lent)
-		slot->in.count = 0;
-	pthread_mutex_unlock(&slot->ctx->event_lock);
+	pthread_mutex_lock(&ctx->event_lock);
+	for (int i = 0; i < count; i++)
+		lent |= slots[i].lent;
+	for (int i = 0; i < count && !lent; i++) {
+		if (slots[i].queued)
+			dequeue(&slots[i]);
+		slots[i].in.count = 0;
+	}
+	pthread_mutex_unlock(&ctx->event_lock);
 	return !lent;
 }
 

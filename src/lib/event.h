@@ -37,10 +37,10 @@ void md__slot_post(struct md__slot *slot, const struct md_event *event);
 /* Neither fetched and not acknowledged, nor to be fetched. */
 bool md__slot_idle(struct md__slot *slot);
 
-/* Fetched and not acknowledged. */
-bool md__slot_lent(struct md__slot *slot);
-
-/* Forget what was not fetched, unless an older event is lent: then false. */
-bool md__slot_drop(struct md__slot *slot);
+/*
+ * Forget what was not fetched of @count slots of one context. If an event of
+ * one of them is lent, nothing is forgotten: false.
+ */
+bool md__slots_drop(struct md__slot *slots, int count);
 
 #endif

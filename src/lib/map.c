@@ -171,7 +171,10 @@ retire:
 	return NULL;
 }
 
-/* With the lock. The gate is shut, so that no use begins after the look. */
+/*
+ * With the lock. The gate is shut, so that no use begins after the look; and
+ * from the last look on, no event can be fetched.
+ */
 static int check_unused(struct md_map *map)
 {
 	const char *left = NULL;
@@ -180,11 +183,10 @@ static int check_unused(struct md_map *map)
 		left = "regions: md_dereg_mr() them";
 	else if (!TAILQ_EMPTY(&map->attachments))
 		left = "attached queue pairs: md_detach_qp() them";
-	for (int i = 0; i <= MD_EVENT_LATE && !left; i++)
-		if (md__slot_lent(&map->slot[i]))
-			left = "events: md_ack_event() them";
-	if (!left && md__guard_uses(&map->guard))
+	else if (md__guard_uses(&map->guard))
 		left = "open uses: md_map_put() them";
+	else if (!md__slots_drop(map->slot, MD_EVENT_LATE + 1))
+		left = "events: md_ack_event() them";
 	if (left)
 		return md__fail(EBUSY, "the map of %s still has %s", map->range.text, left);
 	return 0;
@@ -222,8 +224,6 @@ int md_unmap(struct md_map *map)
 		md__service_unclaim(map);
 		return -1;
 	}
-	for (int i = 0; i <= MD_EVENT_LATE; i++)
-		md__slot_drop(&map->slot[i]);
 	md__lease_fini(&map->lease);
 	retire(map);
 	return 0;

@@ -123,7 +123,7 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 	pthread_mutex_lock(&map->lock);
 	at = find(map, qp);
 	if (at)
-		lent = !md__slot_drop(&at->slot);
+		lent = !md__slots_drop(&at->slot, 1);
 	if (at && !lent) {
 		md__fork_hold();
 		TAILQ_REMOVE(&map->attachments, at, attachments);
