@@ -70,7 +70,8 @@ struct mapdirect_info {
  *                 it moves blocks on this kernel
  *   ENXIO         the range ends beyond the end of the file
  *   ENODATA       part of the range is a hole or unwritten, and
- *                 MAPDIRECT_LEASE_ALLOCATE was not given
+ *                 MAPDIRECT_LEASE_ALLOCATE was not given (unwritten blocks that
+ *                 a mapping touched count as data, and are made written)
  *   EADDRNOTAVAIL @addr is not a shared, writable MAP_SYNC mapping of the range
  *   EPERM         the caller neither owns the file nor has CAP_LEASE
  *   ENOLCK        leases are switched off (/proc/sys/fs/leases-enable is 0)
@@ -107,8 +108,12 @@ enum mapdirect_event_type {
 
 enum mapdirect_reason {
 	MAPDIRECT_REASON_LAYOUT = 1, /* the file system asked through the lease */
-	MAPDIRECT_REASON_TRUNCATE,   /* blocks are being taken from the mapping */
-	MAPDIRECT_REASON_UNMAP,	     /* the holder unmapped part of the anchor */
+	/*
+	 * Blocks are being taken from the mapping; or the holder split a huge
+	 * page of the anchor, by munmap or mprotect of a part, which looks alike.
+	 */
+	MAPDIRECT_REASON_TRUNCATE,
+	MAPDIRECT_REASON_UNMAP, /* the holder unmapped part of the anchor */
 };
 
 /*
