@@ -254,7 +254,7 @@ static void ranges__impossible__are_refused(const void *unused)
 		{ { .offset = PAGE }, ENXIO },
 		{ { .length = PAGE }, ENXIO },
 		{ { .offset = 1UL << 40 }, ENXIO },
-		{ { .length = 1UL << 40 }, ENXIO },
+		{ { .length = 64 * MIB }, ENXIO },
 	};
 	struct holder h;
 
@@ -314,7 +314,7 @@ static void lease_fd__misused__is_refused(const void *unused)
 	CHECK_ERRNO(mmap(NULL, 2 * MIB, rw, MAP_SHARED, h.lease, 0), ENXIO);
 	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, MIB), ENXIO);
 	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, 1L << 62), ENXIO);
-	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | 0x4000000, h.lease, 0), EOPNOTSUPP);
+	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | 0x200000, h.lease, 0), EOPNOTSUPP);
 	CHECK(mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | MAP_SYNC, h.lease, 0) != MAP_FAILED);
 	CHECK(mremap(h.map, MIB, 2 * MIB, MREMAP_MAYMOVE) == MAP_FAILED);
 	CHECK(touch(h.map));
@@ -351,7 +351,7 @@ static void module__after_misuse__has_no_reference(const void *unused)
 	(void)unused;
 	holder_device();
 	CHECK_EQ(module_references(), 1);
-	child_finish(child_start(misuse, NULL));
+	child_finish(child_start_with_files(misuse, NULL));
 	CHECK(wait_until(referenced_once, NULL, SUITE_WAIT_MS));
 }
 
