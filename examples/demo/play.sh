@@ -122,7 +122,7 @@ removed()
 play()
 {
 	local title=$1 witness=$2 offset=$3 length=$4
-	local seen n
+	local seen stray n
 
 	shift 4
 	say "\n--- $title: $*"
@@ -140,6 +140,11 @@ play()
 	canary)	taken=$(demo_canary take "$file" "$tmp/before") ;;
 	copy)	cp --reflink=never $fs/copy "$tmp/copy" ;;
 	esac
+	if ((length)); then
+		# all breakers here leave zeroes behind
+		stray=$({ cmp -l -n "$length" "$file" /dev/zero "$offset" || true; } | wc -l)
+		foreign=$((foreign + stray))
+	fi
 	truncate -s 0 $fs/reserve
 	rm $fs/reserve
 	echo r >&3
@@ -149,6 +154,8 @@ play()
 	tail -n +$((seen + 1)) "$log/traffic-server.log"
 	say "  the breaker's command took $((took / 1000)).$((took % 1000 / 100)) ms"
 	say "  after it, in the file: $(<"$tmp/verified")"
+	((length == 0)) ||
+		say "  in the range that it removed: $stray foreign bytes"
 	witness "$witness"
 }
 
