@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Whole breaks, from the notice to the release. */
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -121,6 +122,36 @@ static void break__done__nothing_held_and_keys_dead(void)
 	CU_ASSERT_EQUAL(md_map_get(map), -1);
 	CU_ASSERT_EQUAL(errno, EAGAIN);
 	expect_no_event();
+	unmap_deregistered();
+}
+
+/* write(2) tells what may be read, msync(2) what is mapped at all. */
+static bool readable(const void *addr)
+{
+	int fds[2];
+	bool can;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	can = write(fds[1], addr, 1) == 1;
+	close(fds[0]);
+	close(fds[1]);
+	return can;
+}
+
+static void break__done__addresses_are_kept_and_nothing_is_there(void)
+{
+	char *last;
+
+	map_with_two_regions(0);
+	last = (char *)md_map_addr(map) + FILE_PAGES * PAGE - 1;
+	CU_ASSERT(readable(last));
+	break_and_release();
+	CU_ASSERT_FALSE(readable(md_map_addr(map)));
+	CU_ASSERT_FALSE(readable(last));
+	CU_ASSERT_EQUAL(msync(md_map_addr(map), FILE_PAGES * PAGE, MS_ASYNC), 0);
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	pass_event(MD_EVENT_RESTORED);
+	CU_ASSERT(readable(last));
 	unmap_deregistered();
 }
 
@@ -374,6 +405,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(break__last_use_put__goes_on_only_then),
 	UNIT_CASE(break__event_acknowledged__goes_on_only_then),
 	UNIT_CASE(break__done__nothing_held_and_keys_dead),
+	UNIT_CASE(break__done__addresses_are_kept_and_nothing_is_there),
 	UNIT_CASE(break__use_stays_open__over_after_the_budget),
 	UNIT_CASE(break__deadline_near__drains_for_half_of_it),
 	UNIT_CASE(break__dereg_fails__no_release_before_it_works),
