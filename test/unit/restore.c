@@ -290,6 +290,28 @@ static void restore__break_after_break__pauses_grow(void)
 	unmap_deregistered();
 }
 
+/* Pages that somebody else pins keep one map, not the others of the context. */
+static void restore__another_map_is_stuck_in_its_release__does_not_wait(void)
+{
+	struct md_map *other = fixture_map(0);
+
+	map_with_three_regions(MD_MAP_RESTORE);
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	fake_lease_pin(FAKE_FOR_EVER);
+	CU_ASSERT_EQUAL(md_release(other), 0);
+	pass_event(MD_EVENT_BREAK);
+	expect_no_event();
+	CU_ASSERT_EQUAL(md_map_state(other), MD_MAP_BREAKING);
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	pass_event(MD_EVENT_RESTORED);
+	fake_lease_pin(0);
+	pass_event(MD_EVENT_RELEASED);
+	unmap_deregistered();
+	fixture_unmap(other);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(restore__policy__same_handles_with_new_keys),
 	UNIT_CASE(restore__no_policy__only_when_asked),
@@ -306,6 +328,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__region_fails_for_long__lost_with_its_errno),
 	UNIT_CASE(restore__broken_at_once__nothing_told_twice),
 	UNIT_CASE(restore__break_after_break__pauses_grow),
+	UNIT_CASE(restore__another_map_is_stuck_in_its_release__does_not_wait),
 	{ 0 },
 };
 
