@@ -12,6 +12,7 @@
 
 #include "errmsg.h"
 #include "fork.h"
+#include "hole.h"
 #include "kmod_check.h"
 #include "lease_kmod.h"
 #include "service.h"
@@ -22,19 +23,36 @@
  */
 #define FAULT_CHUNK ((size_t)4 << 20)
 
+/* A file system is full before its last block is given away. */
+#define SPACE_LOW ((uint64_t)4 << 20)
+
 /* ---- acquire ------------------------------------------------------------- */
+
+/*
+ * Is there no space for the holes that are left? Not asked in advance: what
+ * was just deleted may still be counted, and is freed when it is needed.
+ */
+static bool is_full(const struct md__range *range)
+{
+	struct md__hole hole;
+	struct statvfs fs;
+	uint64_t space;
+
+	if (md__hole_find(range, &hole) || fstatvfs(range->fd, &fs))
+		return false;
+	space = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return space < hole.length || space < SPACE_LOW;
+}
 
 /* The kernel says EFAULT to whatever keeps a page from being faulted in. */
 static int fail_fault(const struct md__range *range)
 {
-	struct statvfs fs;
-
 	if (errno != EFAULT)
 		return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno),
 				range->text);
 	if (md__kmod_fits(range))
 		return -1;
-	if (!fstatvfs(range->fd, &fs) && !fs.f_bavail)
+	if (is_full(range))
 		return md__fail(ENOSPC, "the file system is full: free some space: %s",
 				range->text);
 	return md__fail(EIO, "the file system could not give all pages: see the kernel log: %s",
