@@ -135,11 +135,11 @@ static int md_pin_stable(struct md_lease *l)
 		err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping,
 				     l->index);
 		if (err)
-			return err;
+			return READ_ONCE(l->reason) ? -EAGAIN : err;
 		spin_lock(&l->state_lock);
 		if (l->notifier.mm)
 			retry = mmu_interval_read_retry(&l->notifier, seq);
-		broken = l->reason || l->mm_gone;
+		broken = l->reason || l->gone_ns;
 		if (!retry && !broken)
 			l->state = MAPDIRECT_STATE_LIVE;
 		spin_unlock(&l->state_lock);
@@ -157,9 +157,6 @@ static int md_acquire_locked(struct md_lease *l, const struct mapdirect_lease *a
 {
 	int err = md_check_size(l->inode, arg);
 
-	if (err)
-		return err;
-	err = md_lease_list(l);
 	if (err)
 		return err;
 	err = md_break_arm_lease(l);
@@ -196,7 +193,7 @@ static int md_lock_inode(struct inode *inode)
 	}
 }
 
-/* Under l->lock: a break may come at any moment now, and its work must wait. */
+/* Under l->lock. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 {
 	int err = md_mapping_new(l);
@@ -204,6 +201,8 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 	lockdep_assert_held(&l->lock);
 	if (!err)
 		err = md_check_allocated(l->file, arg);
+	if (!err) /* first of all: our pins would be foreign to who overlaps */
+		err = md_lease_list(l);
 	if (!err)
 		err = md_prefault(l);
 	if (err)
@@ -272,6 +271,7 @@ int md_acquire(struct mapdirect_lease *arg, struct file **filep)
 	mutex_unlock(&l->lock);
 	if (err)
 		goto abandon;
+	md_reap_begin(l);
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		err = fd;

@@ -98,9 +98,14 @@ static void md_break_deadline(struct md_lease *l, u64 deadline_ns)
 	wake_up_all(&l->wait);
 }
 
+u64 md_break_cap_ns(void)
+{
+	return (u64)md_break_cap_ms() * NSEC_PER_MSEC;
+}
+
 static u64 md_break_cap(void)
 {
-	return ktime_get_ns() + (u64)md_break_cap_ms() * NSEC_PER_MSEC;
+	return ktime_get_ns() + md_break_cap_ns();
 }
 
 /*
@@ -182,12 +187,13 @@ static bool md_invalidate(struct mmu_interval_notifier *n, const struct mmu_noti
 			  unsigned long seq)
 {
 	struct md_lease *l = container_of(n, struct md_lease, notifier);
-	bool told = false;
+	bool gone, told = false;
 
 	spin_lock(&l->state_lock);
 	mmu_interval_set_seq(n, seq);
+	gone = l->gone_ns;
 	if (range->event == MMU_NOTIFY_RELEASE)
-		l->mm_gone = true;
+		l->gone_ns = ktime_get_ns();
 	spin_unlock(&l->state_lock);
 
 	switch (range->event) {
@@ -197,8 +203,9 @@ static bool md_invalidate(struct mmu_interval_notifier *n, const struct mmu_noti
 	case MMU_NOTIFY_CLEAR:
 		told = md_break_note(l, MAPDIRECT_REASON_TRUNCATE);
 		break;
-	case MMU_NOTIFY_UNMAP:
-		told = md_break_note(l, MAPDIRECT_REASON_UNMAP);
+	case MMU_NOTIFY_UNMAP: /* by exit, too, but then we let go anyway */
+		if (!gone) /* a break would reach all other holders */
+			told = md_break_note(l, MAPDIRECT_REASON_UNMAP);
 		break;
 	default: /* protection and soft-dirty bits: the blocks stay */
 		break;

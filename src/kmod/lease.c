@@ -82,8 +82,7 @@ void md_lease_free(struct md_lease *l)
 	WARN_ON(l->stage != MD_STAGE_NONE);
 	if (l->file) /* listed never */
 		fput(l->file);
-	if (l->map_inode)
-		iput(l->map_inode);
+	md_mapping_free(l);
 	put_pid(l->breaker.tgid);
 	put_pid(l->holder);
 	mmdrop(l->mm);

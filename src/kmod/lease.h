@@ -84,7 +84,7 @@ struct md_lease {
 	u64 break_ns;
 	u64 deadline_ns; /* 0: not known yet */
 	bool revoked;	 /* the deadline passed */
-	bool mm_gone;	 /* the mm ended or execed: there is nobody to kill */
+	u64 gone_ns;	 /* when the mm ended or execed: nobody is left to kill; or 0 */
 	bool closed;	 /* the last reference to the lease fd went */
 	unsigned int unread; /* bit per enum mapdirect_event_type */
 	wait_queue_head_t wait;
@@ -93,6 +93,7 @@ struct md_lease {
 	struct work_struct break_work;
 	struct delayed_work reap_work;
 	unsigned long backoff; /* jiffies, of reap_work */
+	bool acquired;	       /* reap_work may begin */
 };
 
 /* lease.c */
@@ -117,17 +118,18 @@ int md_break_arm_notifier(struct md_lease *l);
 void md_break_disarm_notifier(struct md_lease *l);
 void md_break_init(struct md_lease *l);
 unsigned int md_break_cap_ms(void);
+u64 md_break_cap_ns(void);
 
 /* reap.c */
 void md_reap_init(struct md_lease *l);
+void md_reap_begin(struct md_lease *l);
 void md_reap_kick(struct md_lease *l);
 void md_reap_close(struct md_lease *l);
 int md_release(struct md_lease *l);
 
 /* mapping.c */
-int md_mapping_init(void);
-void md_mapping_exit(void);
 int md_mapping_new(struct md_lease *l);
+void md_mapping_free(struct md_lease *l);
 struct file *md_mapping_file(struct md_lease *l);
 int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma);
 void md_mapping_shut(struct md_lease *l);

@@ -88,20 +88,15 @@ static int __init md_init(void)
 
 	if (err)
 		return err;
-	err = md_mapping_init();
-	if (err)
-		goto leases;
 	err = md_list_init();
 	if (err)
-		goto mapping;
+		goto leases;
 	err = misc_register(&md_misc);
 	if (err)
 		goto list;
 	return 0;
 list:
 	md_list_exit();
-mapping:
-	md_mapping_exit();
 leases:
 	md_leases_exit();
 	return err;
@@ -113,7 +108,6 @@ static void __exit md_exit(void)
 	misc_deregister(&md_misc);
 	md_list_exit();
 	md_leases_exit(); /* waits for the work item that freed the last lease */
-	md_mapping_exit();
 }
 
 module_init(md_init);

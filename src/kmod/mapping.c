@@ -4,7 +4,8 @@
  * inode, so that it can be zapped alone. The inode says what a device-dax
  * inode says (drivers/dax/super.c): character device, S_DAX. Thus
  * vma_is_fsdax() is false and FOLL_LONGTERM is granted, and vma_is_dax() is
- * true and huge faults come.
+ * true and huge faults come. The file system is mounted as long as there are
+ * leases, so that module and mount do not keep each other.
  */
 
 #include <linux/fs.h>
@@ -19,41 +20,46 @@
 #include "lease.h"
 
 static struct vfsmount *md_mnt;
+static int md_mnt_users;
 
 static int md_fs_init(struct fs_context *fc)
 {
 	return init_pseudo(fc, 0x6d646972) ? 0 : -ENOMEM;
 }
 
-/* No owner: our own mount of it must not keep the module from being unloaded. */
+/* The superblock outlives the last lease: __fput() ends with mntput(). */
 static struct file_system_type md_fs = {
+	.owner = THIS_MODULE,
 	.name = "mapdirect",
 	.init_fs_context = md_fs_init,
 	.kill_sb = kill_anon_super,
 };
 
-int md_mapping_init(void)
-{
-	md_mnt = kern_mount(&md_fs);
-	return PTR_ERR_OR_ZERO(md_mnt);
-}
-
-void md_mapping_exit(void)
-{
-	kern_unmount(md_mnt);
-}
-
-/* The private inode; md_lease_free() puts it. */
+/* The private inode. */
 int md_mapping_new(struct md_lease *l)
 {
-	struct inode *inode = alloc_anon_inode(md_mnt->mnt_sb);
+	int err = simple_pin_fs(&md_fs, &md_mnt, &md_mnt_users);
+	struct inode *inode;
 
-	if (IS_ERR(inode))
+	if (err)
+		return err;
+	inode = alloc_anon_inode(md_mnt->mnt_sb);
+	if (IS_ERR(inode)) {
+		simple_release_fs(&md_mnt, &md_mnt_users);
 		return PTR_ERR(inode);
+	}
 	inode->i_mode = S_IFCHR | 0600;
 	inode->i_flags |= S_DAX;
 	l->map_inode = inode;
 	return 0;
+}
+
+void md_mapping_free(struct md_lease *l)
+{
+	if (!l->map_inode)
+		return;
+	iput(l->map_inode);
+	simple_release_fs(&md_mnt, &md_mnt_users);
 }
 
 /* A file on it, whose release hands the lease to md_reap_close(). */
@@ -148,7 +154,9 @@ static const struct vm_operations_struct md_vm_ops = {
 
 /*
  * VM_DONTCOPY alone does not keep a child out: MADV_DOFORK undoes it, and
- * libibverbs' fork support issues that. So the fault handler looks at the mm.
+ * libibverbs' fork support issues that. So the fault handler looks at the mm,
+ * and VM_MIXEDMAP, which devmap entries do not need, is not set: fork would
+ * copy the entries themselves (vma_needs_copy() in mm/memory.c).
  */
 int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma)
 {
@@ -162,7 +170,7 @@ int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma)
 		return -ENXIO;
 	if (READ_ONCE(l->state) != MAPDIRECT_STATE_LIVE)
 		return -EAGAIN;
-	vma->vm_flags |= VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP;
+	vma->vm_flags |= VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP;
 	vma->vm_ops = &md_vm_ops;
 	vma->vm_private_data = l;
 	return 0;

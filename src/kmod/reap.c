@@ -79,7 +79,8 @@ int md_release(struct md_lease *l)
 
 /*
  * Every process of the mm, whether or not it holds the descriptor: any of them
- * can use a region. A stopped process dies of this, too.
+ * can use a region. A stopped process dies of this, too. The signal goes to the
+ * process, not to its first thread, which may have ended alone.
  */
 static void md_kill(struct md_lease *l)
 {
@@ -88,12 +89,13 @@ static void md_kill(struct md_lease *l)
 	rcu_read_lock();
 	for_each_process(p) {
 		for_each_thread(p, t) {
-			if (READ_ONCE(t->mm) != l->mm || t->flags & PF_KTHREAD)
+			if (READ_ONCE(t->mm) != l->mm || t->flags & PF_KTHREAD ||
+			    __fatal_signal_pending(t))
 				continue;
 			trace_mapdirect_kill(l, p->pid);
 			pr_warn("killing %s (%d): lease %llu was not released in time\n", p->comm,
 				p->pid, l->generation);
-			send_sig(SIGKILL, p, 1);
+			kill_pid(task_tgid(t), SIGKILL, 1);
 			break;
 		}
 	}
@@ -118,14 +120,16 @@ struct md_fate {
 
 static struct md_fate md_fate_of(struct md_lease *l)
 {
-	u64 now = ktime_get_ns();
+	u64 due, now = ktime_get_ns();
 	struct md_fate f;
 
 	spin_lock(&l->state_lock);
 	f.closed = l->closed;
-	f.mm_gone = l->mm_gone;
+	f.mm_gone = l->gone_ns;
 	f.overdue = l->deadline_ns && now >= l->deadline_ns;
-	f.stuck = f.overdue && f.mm_gone && now - l->deadline_ns >= MD_STUCK_NS;
+	/* Without a break: as if the longest one had begun when the mm went. */
+	due = l->deadline_ns ? l->deadline_ns : l->gone_ns + md_break_cap_ns();
+	f.stuck = f.mm_gone && now >= due + MD_STUCK_NS;
 	f.wait_ns = l->deadline_ns && !f.overdue ? l->deadline_ns - now : 0;
 	spin_unlock(&l->state_lock);
 	return f;
@@ -152,6 +156,9 @@ static void md_reap_work(struct work_struct *work)
 	struct md_lease *l = container_of(to_delayed_work(work), struct md_lease, reap_work);
 	struct md_fate f;
 
+	/* Acquire may sleep in a fault for long; it kicks us at its end. */
+	if (!smp_load_acquire(&l->acquired)) /* with md_reap_begin() */
+		return;
 	mutex_lock(&l->lock);
 	f = md_fate_of(l);
 	if (l->stage != MD_STAGE_NONE) {
@@ -180,6 +187,13 @@ static void md_reap_work(struct work_struct *work)
 void md_reap_kick(struct md_lease *l)
 {
 	mod_delayed_work(md_wq, &l->reap_work, 0);
+}
+
+/* Acquire is through; a break may have come already. */
+void md_reap_begin(struct md_lease *l)
+{
+	smp_store_release(&l->acquired, true); /* with md_reap_work() */
+	md_reap_kick(l);
 }
 
 /* The last reference to the lease fd went: from here on the work item owns l. */
