@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What a break looks like through the library, for every kind of breaker. */
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -156,6 +157,49 @@ static void no_break(const void *arg)
 	}
 }
 
+/* No other process of this case runs while the calling thread does. */
+static void take_processor(void)
+{
+	const struct sched_param prio = { .sched_priority = 1 };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	CHECK(!sched_setaffinity(0, sizeof(one), &one));
+	CHECK(!sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &prio));
+}
+
+/*
+ * Proves: a breaker that finds the lease taken again when it wakes up is not
+ * left waiting, although the kernel tells no lease of who has waited already.
+ */
+static void lib_write__restored_before_breaker_wakes__told_again(const void *unused)
+{
+	struct md_event *told, ev;
+	struct breaker b;
+	struct lib l;
+
+	(void)unused;
+	take_processor();
+	take(&l, suite_fs[0], MD_OPEN_NO_THREAD);
+	breaker_start(&b, write_inside, l.file.path);
+	told = lib_fetch(&l, MD_EVENT_BREAK);
+	CHECK(breaker_waits(&b, 50));
+	md_ack_event(told);
+	while (md_map_state(l.map) != MD_MAP_LIVE)
+		CHECK_MD(!md_process(l.ctx));
+	lib_next(&l, MD_EVENT_RELEASED);
+	lib_next(&l, MD_EVENT_RESTORED);
+	ev = lib_next(&l, MD_EVENT_BREAK);
+	CHECK_EQ(ev.reason, MD_REASON_LAYOUT);
+	CHECK_EQ(ev.breaker_pid, b.pid);
+	CHECK(!strcmp(ev.breaker_comm, BREAKER_COMM));
+	lib_next(&l, MD_EVENT_RELEASED);
+	lib_next(&l, MD_EVENT_RESTORED);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	lib_drop(&l);
+}
+
 #define BREAKS(fn, why, bytes, only_reflink)                                                       \
 	{                                                                                          \
 		.name = "lib_" #fn "__mapped__restored", .run = break_restored,                    \
@@ -191,6 +235,7 @@ static const struct suite_case cases[] = {
 	BREAKS_NOT(do_chmod),
 	BREAKS_NOT(do_fsync),
 	BREAKS_NOT(do_read),
+	SUITE_CASE(lib_write__restored_before_breaker_wakes__told_again),
 	{},
 };
 
