@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "dax.h"
 #include "extent.h"
 
 #define MD_BATCH (PAGE_SIZE / sizeof(struct page *))
@@ -15,7 +16,7 @@ static int md_extents_grow(struct md_extents *e)
 	unsigned int max = e->max ? e->max * 2 : 8;
 	struct md_extent *v;
 
-	v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!v)
 		return -ENOMEM;
 	if (e->nr)
@@ -55,17 +56,6 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 }
 
 /*
- * The page at the anchor must be the file's page at that place: this proves
- * that the mapping belongs to the file that was leased, and that the page is
- * not shared with another file (fs/dax.c, dax_associate_entry(), marks those).
- */
-static bool md_page_is(struct page *page, struct address_space *mapping, pgoff_t index)
-{
-	return is_zone_device_page(page) && page->pgmap->type == MEMORY_DEVICE_FS_DAX &&
-	       page->mapping == mapping && page->index == index;
-}
-
-/*
  * Pin nr_pages at addr of current->mm, which must be the pages of mapping from
  * index on. On failure nothing stays pinned.
  */
@@ -88,9 +78,8 @@ int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pa
 			break;
 		}
 		for (i = 0; i < got && !err; i++) {
-			if (!md_page_is(batch[i], mapping, index + done + i))
-				err = -EADDRNOTAVAIL;
-			else
+			err = md_dax_check_page(batch[i], mapping, index + done + i);
+			if (!err)
 				err = md_extents_add(e, done + i, batch[i]);
 		}
 		if (err) /* page i - 1 failed and is in no extent */

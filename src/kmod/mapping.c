@@ -24,7 +24,10 @@ static int md_mnt_users;
 
 static int md_fs_init(struct fs_context *fc)
 {
-	return init_pseudo(fc, 0x6d646972) ? 0 : -ENOMEM;
+	if (!init_pseudo(fc, 0x6d646972))
+		return -ENOMEM;
+	fc->s_iflags |= SB_I_NOEXEC; /* no way round noexec on the file's mount */
+	return 0;
 }
 
 /* The superblock outlives the last lease: __fput() ends with mntput(). */
