@@ -6,10 +6,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "breaker.h"
@@ -298,33 +296,12 @@ static void unlink__while_leased__blocks_stay(const void *unused)
 	}
 }
 
-/* Proves: neither the file system nor the module goes away under a lease. */
-static void umount_and_rmmod__while_leased__are_refused(const void *unused)
-{
-	struct ibv_mr *mr;
-	struct holder h;
-	struct rdma r;
-
-	(void)unused;
-	rdma_open(&r);
-	mr = keep_only_lease(&h, &r, suite_fs[1]);
-	CHECK(!close(holder_device()));
-	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
-	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
-	CHECK(!munmap(h.map, LENGTH));
-	CHECK(!close(h.lease));
-	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
-	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
-	CHECK_EQ(ibv_dereg_mr(mr), 0);
-}
-
 static const struct suite_case cases[] = {
 	SUITE_CASE(fork__mapping_for_child__is_sigbus),
 	SUITE_CASE(socket__passes_lease_fd__receiver_is_powerless),
 	SUITE_CASE(holder__dies_before_child__lease_goes),
 	SUITE_CASE(holder__execs_in_break__lease_goes),
 	SUITE_CASE(unlink__while_leased__blocks_stay),
-	SUITE_CASE(umount_and_rmmod__while_leased__are_refused),
 	{},
 };
 

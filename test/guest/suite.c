@@ -257,10 +257,10 @@ int suite_main(const struct suite_case *cases, int argc, char **argv)
 	CU_pSuite suite;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (getenv("MD_TEST_DIR"))
-		suite_fs[0] = getenv("MD_TEST_DIR");
-	if (getenv("MD_TEST_DIR2"))
-		suite_fs[1] = getenv("MD_TEST_DIR2");
+	if (getenv("MD_PMEM"))
+		suite_fs[0] = getenv("MD_PMEM");
+	if (getenv("MD_PMEM2"))
+		suite_fs[1] = getenv("MD_PMEM2");
 	for (int i = 1; i < argc; i++)
 		quick |= !strcmp(argv[i], "--quick");
 	all = cases;

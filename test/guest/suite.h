@@ -33,7 +33,7 @@ struct suite_case {
 		.name = #fn, .run = fn, .flags = SUITE_LONG                                        \
 	}
 
-/* The mount points of two DAX file systems; the second has reflink=1. */
+/* Directories on two DAX file systems, the second with reflink=1: $MD_PMEM, $MD_PMEM2. */
 extern const char *suite_fs[2];
 
 /*

@@ -71,7 +71,7 @@ static void expect_identity(const char *text, const struct holder *h)
 	expect(text, " offset=%lld ", (long long)h->offset);
 	expect(text, " length=%zu ", h->length);
 	expect(text, " holder=%d ", getpid());
-	expect(text, " comm=visible ");
+	expect(text, " comm=%s ", program_invocation_short_name);
 	expect(text, " pages=%zu", h->length / PAGE);
 	expect(text, " file=%s", h->path);
 }

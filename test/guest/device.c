@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Other file systems on the device, and the device going away. Destroys what
+ * is on $MD_TEST_SCRATCH, a block device with fsdax, mounted at suite_fs[1].
+ */
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "breaker.h"
+#include "child.h"
+#include "holder.h"
+#include "rdma.h"
+#include "suite.h"
+#include "swap.h"
+
+#define LENGTH (4 * MIB)
+#define BUS "/sys/bus/nd/drivers/nd_pmem/"
+
+static const char *device(void)
+{
+	const char *dev = getenv("MD_TEST_SCRATCH");
+
+	if (!dev)
+		suite_skip("no device was given in MD_TEST_SCRATCH");
+	return dev;
+}
+
+static int __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...)
+{
+	char command[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	return system(command);
+}
+
+/* A new file system in the place of whatever is there. */
+static void make_fs(const char *mkfs, const char *type, const char *options)
+{
+	const char *dev = device();
+
+	CHECK(!umount(suite_fs[1]) || errno == EINVAL);
+	CHECK_EQ(sh("mkfs.%s %s >/dev/null", mkfs, dev), 0);
+	CHECK(!mount(dev, suite_fs[1], type, 0, options));
+}
+
+static void restore(void)
+{
+	make_fs("xfs -q -f -m reflink=1 -d su=2m,sw=1", "xfs", "dax=always");
+}
+
+struct wanted {
+	int err;
+	int flags; /* of the anchor's mapping */
+};
+
+static void lease_refused(void *arg)
+{
+	const struct wanted *w = arg;
+	struct holder h = { .length = LENGTH };
+
+	suite_path(h.path, sizeof(h.path), suite_fs[1], "file");
+	h.fd = open(h.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(h.fd >= 0 && !posix_fallocate(h.fd, 0, LENGTH));
+	h.anchor = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, w->flags, h.fd, 0);
+	CHECK(h.anchor != MAP_FAILED);
+	CHECK(!madvise(h.anchor, LENGTH, MADV_POPULATE_WRITE));
+	CHECK_ERRNO(holder_try_lease(&h, 0), w->err);
+}
+
+static void check_refused(int err, int flags, const char *why)
+{
+	struct wanted w = { err, flags };
+
+	child_finish(child_start(lease_refused, &w));
+	CHECK_EQ(sh("dmesg | grep -q 'mapdirect: .*%s'", why), 0);
+}
+
+/* Proves: ext4, which never breaks layout leases, is refused, and told why. */
+static void lease__on_ext4__is_refused(const void *unused)
+{
+	(void)unused;
+	make_fs("ext4 -q -F", "ext4", "dax=always");
+	check_refused(EOPNOTSUPP, MAP_SHARED_VALIDATE | MAP_SYNC,
+		      "ext4 on .* does not break layout leases");
+	restore();
+}
+
+/* Proves: a file in the page cache is refused, and told why, also on XFS. */
+static void lease__on_page_cache__is_refused(const void *unused)
+{
+	(void)unused;
+	make_fs("xfs -q -f", "xfs", "dax=never");
+	check_refused(ENODEV, MAP_SHARED, "xfs on .* not accessed by DAX");
+	restore();
+}
+
+/* Proves: neither the file system nor the module goes away under a lease. */
+static void umount_and_rmmod__while_leased__are_refused(const void *unused)
+{
+	struct ibv_mr *mr;
+	struct holder h;
+	struct rdma r;
+
+	(void)unused;
+	restore();
+	rdma_open(&r);
+	holder_file(&h, suite_fs[1], "leased", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	mr = rdma_reg(&r, h.map, LENGTH);
+	CHECK(mr);
+	CHECK(!munmap(h.anchor, LENGTH));
+	CHECK(!close(h.fd));
+	CHECK(!close(holder_device()));
+	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
+	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
+	CHECK(!munmap(h.map, LENGTH));
+	CHECK(!close(h.lease));
+	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
+	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+}
+
+static int tell_driver(const char *what, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), BUS "%s", what);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, name, strlen(name)) == (ssize_t)strlen(name) ? 0 : -1;
+}
+
+static int unbind(const char *name)
+{
+	return tell_driver("unbind", name);
+}
+
+/* What the driver of a block device calls it. */
+static void driver_name(char *name)
+{
+	char link[64], path[PATH_MAX];
+
+	snprintf(link, sizeof(link), "/sys/block/%s/device", strrchr(device(), '/') + 1);
+	CHECK(realpath(link, path));
+	strcpy(name, basename(path));
+	snprintf(link, sizeof(link), BUS "%.32s", name);
+	if (access(link, F_OK))
+		suite_skip("the device is not driven by nd_pmem");
+}
+
+static bool device_is_there(void *unused)
+{
+	(void)unused;
+	return !access(device(), F_OK);
+}
+
+/*
+ * Takes away what the file system remembers of the file's pages. The kernel
+ * would look at it when it unmounts, though the pages are no more, and crash.
+ * Of all that does this only swapext leaves the lease alone.
+ */
+static void forget_pages(struct holder *h)
+{
+	struct holder other;
+
+	CHECK(!munmap(h->anchor, h->length));
+	holder_file(&other, suite_fs[1], "other", h->length);
+	CHECK_EQ(swap_extents(h->path, other.path), EINVAL);
+	CHECK(!close(other.fd));
+}
+
+/*
+ * Proves: the memory of the device does not go while it is leased: unbinding
+ * its driver waits, the region works on, and after the release it is through.
+ */
+static void unbind__while_leased__waits(const void *unused)
+{
+	struct rdma near, far;
+	char name[PATH_MAX];
+	struct ibv_mr *mr;
+	struct breaker b;
+	struct holder h;
+
+	(void)unused;
+	driver_name(name);
+	restore();
+	rdma_pair(&near, &far);
+	holder_file(&h, suite_fs[1], "leased", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	mr = rdma_reg(&far, h.map, LENGTH);
+	CHECK(mr);
+	forget_pages(&h);
+	sync();
+	breaker_start(&b, unbind, name);
+	CHECK(breaker_waits(&b, 1000));
+	for (size_t i = 0; i < LENGTH; i += MIB)
+		CHECK_EQ(rdma_write(&near, (uintptr_t)h.map + i, mr->rkey, 1), IBV_WC_SUCCESS);
+	holder_release_busy(&h);
+	CHECK(breaker_waits(&b, 100));
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+	CHECK(breaker_waits(&b, 200));
+	holder_release_done(&h);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	CHECK(!close(h.lease) && !close(h.fd));
+	/* The file system is dead now; a new one for whoever comes next. */
+	CHECK(!umount(suite_fs[1]));
+	CHECK_EQ(tell_driver("bind", name), 0);
+	CHECK(wait_until(device_is_there, NULL, SUITE_WAIT_MS));
+	restore();
+}
+
+static const struct suite_case cases[] = {
+	SUITE_CASE(lease__on_ext4__is_refused),
+	SUITE_CASE(lease__on_page_cache__is_refused),
+	SUITE_CASE(umount_and_rmmod__while_leased__are_refused),
+	SUITE_CASE(unbind__while_leased__waits),
+	{},
+};
+
+int main(int argc, char **argv)
+{
+	return suite_main(cases, argc, argv);
+}

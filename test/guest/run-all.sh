@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Run the guest suites, in as few guests as their needs allow.
+#
+#   bash test/guest/run-all.sh [--quick] [--kernel K | --native]
+#
+# --quick     without the cases that are marked as long
+# --kernel K  which kernel to boot (test/vm/kernel.sh)
+# --native    on this machine instead, as far as that harms nothing (test/run.sh
+#             says what it must have)
+#
+# Prints "ok NAME", "not ok NAME - why" or "skip NAME - why" for each case and,
+# for each guest, one for its kernel log. Exit code: 0, 1 if a case failed, 77
+# if all were skipped.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+programs=build/release/test/guest
+options=()
+kernel=()
+native=
+passed=0
+failed=0
+
+# What needs no guest of its own; lib_* are the library's suites.
+normal=(breaks fate overlap release ioctls refusals inherit visible)
+for source in test/guest/lib_*.c; do
+	! grep -q '^int main' "$source" || normal+=("$(basename "$source" .c)")
+done
+# Needs the test build of the module. What it does to blocks that are in use is
+# noted by the kernel.
+testing=(controls)
+# The refused swapext raises the same warning. The suite that unmounts and
+# unbinds comes last.
+warned=(swapext device)
+warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
+
+# here PROGRAM...: runs them on this machine; in a guest, this is the command.
+here()
+{
+	local program status all=77
+
+	for program; do
+		status=0
+		"$programs/$program" "${options[@]}" || status=$?
+		case $status in
+		0)	((all == 1)) || all=0 ;;
+		1)	all=1 ;;
+		77)	;;
+		*)	all=1; echo "not ok $program - it ended with status $status" ;;
+		esac
+	done
+	return "$all"
+}
+
+note()
+{
+	case $1 in
+	0)	passed=1 ;;
+	77)	;;
+	*)	failed=1 ;;
+	esac
+}
+
+# boot NAME SECONDS [OPTION]... -- PROGRAM...
+boot()
+{
+	local name=$1 seconds=$2 status=0 vm=()
+
+	shift 2
+	while [[ $1 != -- ]]; do
+		vm+=("$1")
+		shift
+	done
+	shift
+	bash test/vm/run.sh "${kernel[@]}" --time "$seconds" "${vm[@]}" -- \
+		bash test/guest/run-all.sh "${options[@]}" --here "$@" || status=$?
+	case $status in
+	0 | 1 | 77)	echo "ok guest__${name}__kernel_log_is_clean" ;;
+	3)	echo "not ok guest__${name}__kernel_log_is_clean - see above" ;;
+	124)	echo "not ok guest__${name} - the time was over" ;;
+	*)	echo "not ok guest__${name} - it ended with status $status" ;;
+	esac
+	note "$status"
+}
+
+while (($#)); do
+	case $1 in
+	--quick)	options=(--quick) ;;
+	--native)	native=1 ;;
+	--kernel)	kernel=(--kernel "${2-}"); shift || break ;;
+	--here)		shift; here "$@"; exit ;;
+	*)		echo "run-all: unknown option $1" >&2; exit 2 ;;
+	esac
+	shift
+done
+
+cmake --preset release >/dev/null
+cmake --build build/release -j2 >/dev/null
+
+if [[ $native ]]; then
+	status=0
+	here "${normal[@]}" "${testing[@]}" || status=$?
+	note "$status"
+else
+	boot normal 900 -- "${normal[@]}"
+	boot testing 300 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
+	MD_TEST_SCRATCH=/dev/pmem1 \
+		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
+fi
+((!failed)) || exit 1
+((passed)) || exit 77
