@@ -58,10 +58,21 @@ static struct md_breaker md_breaker_get(void)
 	return b;
 }
 
-/* A first notice. Returns whether it was one. Any context. */
-static bool md_break_note(struct md_lease *l, enum mapdirect_reason reason)
+static struct md_breaker md_breaker_find(pid_t tgid)
 {
-	struct md_breaker b = md_breaker_get();
+	struct md_breaker b = { .tgid = find_get_pid(tgid) };
+	struct task_struct *task = get_pid_task(b.tgid, PIDTYPE_TGID);
+
+	if (task) {
+		get_task_comm(b.comm, task);
+		put_task_struct(task);
+	}
+	return b;
+}
+
+/* A first notice, of this breaker. Returns whether it was one. Any context. */
+static bool md_break_note_by(struct md_lease *l, enum mapdirect_reason reason, struct md_breaker b)
+{
 	bool first = false;
 
 	spin_lock(&l->state_lock);
@@ -77,6 +88,11 @@ static bool md_break_note(struct md_lease *l, enum mapdirect_reason reason)
 	if (!first)
 		md_breaker_put(&b);
 	return first;
+}
+
+static bool md_break_note(struct md_lease *l, enum mapdirect_reason reason)
+{
+	return md_break_note_by(l, reason, md_breaker_get());
 }
 
 /* The deadline is known: now the holder is told. The earliest one rules. */
@@ -136,7 +152,23 @@ static bool md_lm_break(struct file_lock *fl)
 	return false;
 }
 
+/*
+ * Called under flc_lock for each look whether the lease is in somebody's way.
+ * __break_lease() calls lm_break before it waits, but not again when the lease
+ * that it waited for is gone and this one has come instead: then it would wait
+ * without our knowledge. Whether it does can be seen once it is queued.
+ */
+static bool md_lm_breaker_owns_lease(struct file_lock *fl)
+{
+	struct md_lease *l = (struct md_lease *)fl->fl_owner;
+
+	if (!(fl->fl_flags & FL_UNLOCK_PENDING)) /* lm_break was not called */
+		queue_work(md_wq, &l->break_work);
+	return false;
+}
+
 static const struct lock_manager_operations md_lm_ops = {
+	.lm_breaker_owns_lease = md_lm_breaker_owns_lease,
 	.lm_break = md_lm_break,
 	.lm_change = lease_modify,
 };
@@ -167,12 +199,35 @@ void md_break_disarm_lease(struct md_lease *l)
 	void *owner = l;
 
 	WARN_ON(vfs_setlease(l->file, F_UNLCK, NULL, &owner));
+	/* No notifier, and nobody looks at the lease: it is not queued again. */
+	cancel_work_sync(&l->break_work);
+}
+
+/* Does anybody wait for a layout lease on the file? */
+static bool md_break_note_waiter(struct md_lease *l)
+{
+	struct file_lock_context *ctx = l->inode->i_flctx;
+	struct file_lock *fl, *waiter;
+	pid_t tgid = 0;
+
+	/* Under this lock they come and go, see __break_lease(). */
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, fl_list)
+		list_for_each_entry(waiter, &fl->fl_blocked_requests, fl_blocked_member)
+			if (waiter->fl_flags & FL_LAYOUT)
+				tgid = waiter->fl_pid;
+	spin_unlock(&ctx->flc_lock);
+	return tgid && md_break_note_by(l, MAPDIRECT_REASON_LAYOUT, md_breaker_find(tgid));
 }
 
 static void md_break_work(struct work_struct *work)
 {
 	struct md_lease *l = container_of(work, struct md_lease, break_work);
 
+	if (md_lease_deadline(l)) /* lm_break came before us */
+		return;
+	if (!READ_ONCE(l->reason) && !md_break_note_waiter(l))
+		return;
 	/* EWOULDBLOCK is the rule: we hold the lease, and lm_break was called. */
 	__break_lease(l->inode, O_WRONLY | O_NONBLOCK, FL_LAYOUT);
 	if (!md_lease_deadline(l)) /* no memory in __break_lease() */

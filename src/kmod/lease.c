@@ -191,7 +191,6 @@ void md_lease_teardown(struct md_lease *l)
 		return;
 	if (l->stage == MD_STAGE_NOTIFIED)
 		md_break_disarm_notifier(l);
-	cancel_work_sync(&l->break_work);
 	md_extents_unpin(&l->extents);
 	old = override_creds(md_kernel_cred);
 	if (l->stage >= MD_STAGE_LEASED)
