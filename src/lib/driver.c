@@ -15,6 +15,9 @@
 #include "qp.h"
 #include "service.h"
 
+/* A break that takes longer than its drain and this waits for somebody else. */
+#define STUCK_NS (1 * MD__SEC)
+
 #define QUESTIONS (MD__DO_ACQUIRE | MD__DO_REGISTER | MD__DO_DEREG | MD__DO_RELEASE)
 
 /* ---- events ------------------------------------------------------------ */
@@ -268,12 +271,15 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 		md__guard_shut(&map->guard, EAGAIN);
 		map->pending |= MD__PARTY_USES;
 	}
-	if (act & MD__DO_LOSE)
-		md__guard_shut(&map->guard, ESTALE);
 	if (act & MD__DO_OPEN)
 		open_gate(map);
+	/* A map that shows to be live can be used. */
+	atomic_store(&map->state, md__engine_public(&map->engine));
+	if (act & MD__DO_LOSE)
+		md__guard_shut(&map->guard, ESTALE);
 	if (act & MD__DO_TELL) {
 		map->timeline.told = md__now();
+		atomic_store(&map->urgent, now + map->ctx->budget_ns + STUCK_NS);
 		map->pending |= MD__PARTY_APP;
 		post_break(map);
 	}
@@ -317,7 +323,6 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 	return in;
 }
 
-/* The state is shown before the events that tell of it. */
 static void run(struct md_map *map, unsigned int act, uint64_t now)
 {
 	for (;;) {
@@ -325,7 +330,6 @@ static void run(struct md_map *map, unsigned int act, uint64_t now)
 
 		assert(!(act & MD__DO_COMPLAIN));
 		atomic_store(&map->timer, map->engine.timer);
-		atomic_store(&map->state, md__engine_public(&map->engine));
 		carry_out(map, act, now);
 		if (!(act & QUESTIONS))
 			return;

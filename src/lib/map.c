@@ -171,39 +171,39 @@ retire:
 	return NULL;
 }
 
-/*
- * With the lock. The gate is shut, so that no use begins after the look; and
- * from the last look on, no event can be fetched.
- */
-static int check_unused(struct md_map *map)
+static const char *what_is_left(struct md_map *map)
 {
-	const char *left = NULL;
-
 	if (!TAILQ_EMPTY(&map->mrs))
-		left = "regions: md_dereg_mr() them";
-	else if (!TAILQ_EMPTY(&map->attachments))
-		left = "attached queue pairs: md_detach_qp() them";
-	else if (md__guard_uses(&map->guard))
-		left = "open uses: md_map_put() them";
-	else if (!md__slots_drop(map->slot, MD_EVENT_LATE + 1))
-		left = "events: md_ack_event() them";
+		return "regions: md_dereg_mr() them";
+	if (!TAILQ_EMPTY(&map->attachments))
+		return "attached queue pairs: md_detach_qp() them";
+	if (md__guard_uses(&map->guard))
+		return "open uses: md_map_put() them";
+	return NULL;
+}
+
+/*
+ * With the lock. The last look is with the gate shut and the events dropped,
+ * so that no use begins and no event is fetched any more; but not the first,
+ * so that a call that fails does not disturb the other users.
+ */
+static int shut_unused(struct md_map *map)
+{
+	bool live = map->engine.state == MD__LIVE;
+	const char *left = what_is_left(map);
+
+	if (!left) {
+		if (live)
+			md__guard_shut(&map->guard, EAGAIN);
+		left = what_is_left(map);
+		if (!left && !md__slots_drop(map->slot, MD_EVENT_LATE + 1))
+			left = "events: md_ack_event() them";
+		if (left && live)
+			md__guard_open(&map->guard);
+	}
 	if (left)
 		return md__fail(EBUSY, "the map of %s still has %s", map->range.text, left);
 	return 0;
-}
-
-/* With the lock. */
-static int shut_and_check(struct md_map *map)
-{
-	bool live = map->engine.state == MD__LIVE;
-
-	if (live)
-		md__guard_shut(&map->guard, EAGAIN);
-	if (!check_unused(map))
-		return 0;
-	if (live)
-		md__guard_open(&map->guard);
-	return -1;
 }
 
 int md_unmap(struct md_map *map)
@@ -216,7 +216,7 @@ int md_unmap(struct md_map *map)
 		return md__fail_forked();
 	md__service_claim(map);
 	pthread_mutex_lock(&map->lock);
-	err = shut_and_check(map);
+	err = shut_unused(map);
 	if (!err)
 		md__driver_stop(map);
 	pthread_mutex_unlock(&map->lock);

@@ -54,6 +54,7 @@ struct md_map {
 	_Atomic uint64_t timer;	     /* the engine's, for the service */
 	_Atomic int state;	     /* enum md_map_state */
 	_Atomic uint64_t generation; /* the last that was live */
+	_Atomic uint64_t urgent;     /* until when, ns, restores give way to its break */
 
 	/* Changed by who claimed the map, and with the lock; read with either. */
 	struct md__lease lease;

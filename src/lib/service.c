@@ -97,8 +97,16 @@ static int collect_leases(struct md_context *ctx)
 	return sum;
 }
 
+static bool needs_us(struct md_map *map, uint64_t now)
+{
+	if (atomic_load(&map->readable))
+		return true;
+	return atomic_load(&map->state) == MD_MAP_BREAKING && now < atomic_load(&map->urgent);
+}
+
 bool md__service_breaking(struct md_context *ctx)
 {
+	uint64_t now = md__now();
 	bool found = false;
 	struct md_map *map;
 
@@ -107,8 +115,7 @@ bool md__service_breaking(struct md_context *ctx)
 		md__service_wake(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps)
-		if (atomic_load(&map->readable) || atomic_load(&map->state) == MD_MAP_BREAKING)
-			found = true;
+		found |= needs_us(map, now);
 	pthread_mutex_unlock(&ctx->list_lock);
 	return found;
 }

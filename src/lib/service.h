@@ -19,7 +19,10 @@ void md__service_stop(struct md_context *ctx);
 /* Have every map looked at soon. From anywhere, with any lock held. */
 void md__service_wake(struct md_context *ctx);
 
-/* Is a map of the context in a break, or about to be? With no list lock. */
+/*
+ * Is a map of the context in a break, or about to be, and not stuck in it?
+ * Without the list lock.
+ */
 bool md__service_breaking(struct md_context *ctx);
 
 /* List a map, claimed by the caller. */
