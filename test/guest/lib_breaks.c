@@ -157,16 +157,16 @@ static void no_break(const void *arg)
 	}
 }
 
-/* No other process of this case runs while the calling thread does. */
-static void take_processor(void)
+/* On one processor, of which policy SCHED_FIFO gives nothing to others. */
+static void schedule(int policy)
 {
-	const struct sched_param prio = { .sched_priority = 1 };
+	const struct sched_param prio = { .sched_priority = policy == SCHED_FIFO };
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	CHECK(!sched_setaffinity(0, sizeof(one), &one));
-	CHECK(!sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &prio));
+	CHECK(!sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &prio));
 }
 
 /*
@@ -175,28 +175,24 @@ static void take_processor(void)
  */
 static void lib_write__restored_before_breaker_wakes__told_again(const void *unused)
 {
-	struct md_event *told, ev;
+	const struct way way = { .op = write_inside, .reason = MD_REASON_LAYOUT };
+	struct md_event *ev;
 	struct breaker b;
 	struct lib l;
 
 	(void)unused;
-	take_processor();
+	schedule(SCHED_FIFO);
 	take(&l, suite_fs[0], MD_OPEN_NO_THREAD);
-	breaker_start(&b, write_inside, l.file.path);
-	told = lib_fetch(&l, MD_EVENT_BREAK);
+	breaker_start(&b, way.op, l.file.path);
+	ev = lib_fetch(&l, MD_EVENT_BREAK);
 	CHECK(breaker_waits(&b, 50));
-	md_ack_event(told);
+	md_ack_event(ev);
 	while (md_map_state(l.map) != MD_MAP_LIVE)
 		CHECK_MD(!md_process(l.ctx));
+	schedule(SCHED_OTHER);
 	lib_next(&l, MD_EVENT_RELEASED);
 	lib_next(&l, MD_EVENT_RESTORED);
-	ev = lib_next(&l, MD_EVENT_BREAK);
-	CHECK_EQ(ev.reason, MD_REASON_LAYOUT);
-	CHECK_EQ(ev.breaker_pid, b.pid);
-	CHECK(!strcmp(ev.breaker_comm, BREAKER_COMM));
-	lib_next(&l, MD_EVENT_RELEASED);
-	lib_next(&l, MD_EVENT_RESTORED);
-	breaker_finish(&b, SUITE_WAIT_MS);
+	check_breaks(&l, &b, &way);
 	lib_drop(&l);
 }
 
