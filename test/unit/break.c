@@ -174,6 +174,22 @@ static void break__use_stays_open__over_after_the_budget(void)
 	unmap_deregistered();
 }
 
+static void break__no_budget_given__drains_for_a_quarter_of_a_second(void)
+{
+	struct md_event *event;
+
+	fixture_reopen(0, 0);
+	map_with_two_regions(0);
+	CU_ASSERT_EQUAL(md_map_get(map), 0);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	pass_event(MD_EVENT_BREAK);
+	event = expect_event(MD_EVENT_RELEASED);
+	CU_ASSERT(event->timeline.fenced >= event->timeline.noticed + 250 * MD__MSEC);
+	md_ack_event(event);
+	md_map_put(map);
+	unmap_deregistered();
+}
+
 static void break__deadline_near__drains_for_half_of_it(void)
 {
 	struct md_event *event;
@@ -407,6 +423,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(break__done__nothing_held_and_keys_dead),
 	UNIT_CASE(break__done__addresses_are_kept_and_nothing_is_there),
 	UNIT_CASE(break__use_stays_open__over_after_the_budget),
+	UNIT_CASE(break__no_budget_given__drains_for_a_quarter_of_a_second),
 	UNIT_CASE(break__deadline_near__drains_for_half_of_it),
 	UNIT_CASE(break__dereg_fails__no_release_before_it_works),
 	UNIT_CASE(break__pages_pinned_by_others__released_when_they_go),

@@ -202,10 +202,15 @@ static uint64_t service_blocks(const char *tid)
 
 static void thread__of_a_context__named_and_blocks_signals(void)
 {
-	DIR *dir = opendir("/proc/self/task");
+	struct md_map *map = fixture_map(0);
 	struct dirent *entry;
 	uint64_t blocked = 0;
+	DIR *dir;
 
+	/* A thread that has not begun to run blocks all signals in any case. */
+	break_and_release();
+	fixture_unmap(map);
+	dir = opendir("/proc/self/task");
 	while ((entry = readdir(dir)))
 		blocked |= service_blocks(entry->d_name);
 	closedir(dir);

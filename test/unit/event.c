@@ -171,7 +171,7 @@ static void ack_event__of_an_older_break__does_not_end_this_one(void)
 {
 	struct md_event *old, *event;
 
-	fixture_reopen(10, 0);
+	fixture_reopen(1000, 0);
 	map = fixture_map(MD_MAP_RESTORE);
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	old = expect_event(MD_EVENT_BREAK);
@@ -183,6 +183,8 @@ static void ack_event__of_an_older_break__does_not_end_this_one(void)
 	md_ack_event(old);
 	event = expect_event(MD_EVENT_BREAK);
 	CU_ASSERT_EQUAL(event->count, 1);
+	expect_no_event();
+	CU_ASSERT_EQUAL(md_map_state(map), MD_MAP_BREAKING);
 	md_ack_event(event);
 	pass_event(MD_EVENT_RELEASED);
 	pass_event(MD_EVENT_RESTORED);

@@ -46,7 +46,7 @@ void fixture_setup(void)
 	fake_lease_reset();
 	file = memfd_create("data", MFD_CLOEXEC);
 	CU_ASSERT_EQUAL(ftruncate(file, FILE_PAGES * PAGE), 0);
-	open_context(0, 0);
+	open_context(PATIENT_MS, 0);
 }
 
 void fixture_teardown(void)

@@ -17,7 +17,8 @@
 #define PAGE 4096
 #define FILE_PAGES 4
 #define RW (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
-#define FAR_MS 45000 /* a deadline that is not met in a test */
+#define FAR_MS 45000	/* a deadline that is not met in a test */
+#define PATIENT_MS 5000 /* a drain budget that is not used up, as in setup */
 
 extern struct md_context *ctx;
 extern int file; /* FILE_PAGES long, named "data" */
@@ -29,7 +30,7 @@ extern bool threaded;
 void fixture_setup(void);
 void fixture_teardown(void);
 
-/* Instead of the context of setup, one with other settings; 0: default. */
+/* Instead of the context of setup, one with other settings; 0: the library's. */
 void fixture_reopen(uint32_t budget_ms, uint32_t limit_ms);
 
 /* A map of the whole file, live. */

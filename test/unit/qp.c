@@ -73,9 +73,9 @@ static void attach__released_or_lost__works(void)
 
 /* ---- fencing ----------------------------------------------------------- */
 
-static void map_with_two_attached(uint32_t flags)
+static void map_with_two_attached(uint32_t flags, uint32_t budget_ms)
 {
-	fixture_reopen(30, 0);
+	fixture_reopen(budget_ms, 0);
 	map = fixture_map(flags);
 	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], NULL), 0);
 	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[1], NULL), 0);
@@ -104,7 +104,7 @@ static void expect_fenced(struct ibv_qp *qp, enum md_reason reason)
 
 static void break__all_in_time__nobody_is_fenced(void)
 {
-	map_with_two_attached(0);
+	map_with_two_attached(0, PATIENT_MS);
 	break_and_release();
 	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
 	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[1]));
@@ -116,7 +116,7 @@ static void break__use_stays_open__attached_pairs_are_fenced(void)
 {
 	struct md_event *event;
 
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_map_get(map), 0);
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	pass_event(MD_EVENT_BREAK);
@@ -135,7 +135,7 @@ static void break__event_not_acknowledged__attached_pairs_are_fenced(void)
 {
 	struct md_event *event;
 
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	event = expect_event(MD_EVENT_BREAK);
 	expect_fenced(&fake_qp[0], MD_REASON_BUDGET);
@@ -150,7 +150,7 @@ static void break__pair_cannot_be_fenced__told_and_goes_on(void)
 	struct md_event *event;
 	struct md_mr *mr;
 
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
 	fake_verbs_fail_modify(EIO);
 	CU_ASSERT_EQUAL(md_map_get(map), 0);
@@ -171,7 +171,7 @@ static void break__pair_cannot_be_fenced__told_and_goes_on(void)
 
 static void fence__bad_arguments__errno_of_each(void)
 {
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_fence_qp(NULL, &fake_qp[0]), -1);
 	ASSERT_FAILED(EINVAL, "no map");
 	CU_ASSERT_EQUAL(md_fence_qp(map, NULL), -1);
@@ -190,7 +190,7 @@ static void fence__in_a_break__told_once_and_budget_fences_the_rest(void)
 {
 	struct md_event *event;
 
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_map_get(map), 0);
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	event = expect_event(MD_EVENT_BREAK);
@@ -206,7 +206,7 @@ static void fence__in_a_break__told_once_and_budget_fences_the_rest(void)
 
 static void fence__after_restore__fenced_and_told_again(void)
 {
-	map_with_two_attached(MD_MAP_RESTORE);
+	map_with_two_attached(MD_MAP_RESTORE, 30);
 	for (int i = 0; i < 3; i++) {
 		fake_verbs_reset();
 		CU_ASSERT_EQUAL(md_map_get(map), 0);
@@ -226,7 +226,7 @@ static void fence__after_restore__fenced_and_told_again(void)
 
 static void detach__event_not_fetched__is_dropped(void)
 {
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_fence_qp(map, &fake_qp[0]), 0);
 	CU_ASSERT_EQUAL(md_fence_qp(map, &fake_qp[1]), 0);
 	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
@@ -240,7 +240,7 @@ static void detach__event_not_acknowledged__ebusy(void)
 {
 	struct md_event *event;
 
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_fence_qp(map, &fake_qp[0]), 0);
 	event = expect_event(MD_EVENT_QP_FENCED);
 	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), -1);
@@ -252,7 +252,7 @@ static void detach__event_not_acknowledged__ebusy(void)
 
 static void detach__in_a_break__not_fenced_any_more(void)
 {
-	map_with_two_attached(0);
+	map_with_two_attached(0, 30);
 	CU_ASSERT_EQUAL(md_map_get(map), 0);
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	pass_event(MD_EVENT_BREAK);
