@@ -98,7 +98,7 @@ enum mapdirect_state {
 	MAPDIRECT_STATE_BREAKING,  /* a break is under way, mapping usable */
 	MAPDIRECT_STATE_RELEASING, /* mapping shut, foreign pins remain */
 	MAPDIRECT_STATE_RELEASED,  /* nothing is held any more */
-	MAPDIRECT_STATE_STUCK,	   /* holder gone, deadline passed, pins remain */
+	MAPDIRECT_STATE_STUCK,	   /* a second past the deadline, and pins remain */
 };
 
 enum mapdirect_event_type {

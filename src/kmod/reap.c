@@ -129,7 +129,7 @@ static struct md_fate md_fate_of(struct md_lease *l)
 	f.overdue = l->deadline_ns && now >= l->deadline_ns;
 	/* Without a break: as if the longest one had begun when the mm went. */
 	due = l->deadline_ns ? l->deadline_ns : l->gone_ns + md_break_cap_ns();
-	f.stuck = f.mm_gone && now >= due + MD_STUCK_NS;
+	f.stuck = (l->deadline_ns || l->gone_ns) && now >= due + MD_STUCK_NS;
 	f.wait_ns = l->deadline_ns && !f.overdue ? l->deadline_ns - now : 0;
 	spin_unlock(&l->state_lock);
 	return f;
@@ -138,13 +138,13 @@ static struct md_fate md_fate_of(struct md_lease *l)
 /* Foreign pins remain: kill who is late, and look again later. */
 static void md_reap_later(struct md_lease *l, const struct md_fate *f)
 {
+	if (f->overdue && !f->mm_gone && md_protected(MD_PROTECT_KILL))
+		md_kill(l);
 	if (!f->stuck) {
 		md_set_state(l, MAPDIRECT_STATE_RELEASING);
-		if (f->overdue && !f->mm_gone && md_protected(MD_PROTECT_KILL))
-			md_kill(l);
 	} else if (l->state != MAPDIRECT_STATE_STUCK) {
 		md_set_state(l, MAPDIRECT_STATE_STUCK);
-		pr_warn("lease %llu is stuck: its holder is gone, %lu pages are pinned by others\n",
+		pr_warn("lease %llu is stuck: it is past its deadline, and %lu pages are still pinned\n",
 			l->generation, md_extents_foreign(&l->extents, ULONG_MAX));
 	}
 	queue_delayed_work(md_wq, &l->reap_work, l->backoff);
