@@ -16,6 +16,7 @@
 #include "kmod_check.h"
 #include "lease_kmod.h"
 #include "service.h"
+#include "unshare.h"
 
 /*
  * Pages that have to be allocated take long, and one madvise() holds the mmap
@@ -133,6 +134,15 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
 	return fd;
 }
 
+/* With a lease of our own on the file, the kernel's way must do. */
+static int own_blocks(struct md_context *ctx, const struct md__range *range,
+		      const struct md__lease *lease)
+{
+	if (md__service_leases(ctx, range))
+		return 0;
+	return md__unshare(range, !lease->restored);
+}
+
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
 {
 	struct mapdirect_lease arg = {
@@ -145,7 +155,8 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	int dev = md__kmod_device(ctx);
 	void *addr;
 
-	if (dev < 0 || md__kmod_fits(range) || map_anchor(ctx, range, lease))
+	if (dev < 0 || md__kmod_fits(range) || own_blocks(ctx, range, lease) ||
+	    map_anchor(ctx, range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
 		return fail_lease(range);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 
 #include "clock.h"
@@ -116,6 +117,30 @@ bool md__service_breaking(struct md_context *ctx)
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps)
 		found |= needs_us(map, now);
+	pthread_mutex_unlock(&ctx->list_lock);
+	return found;
+}
+
+static bool has_lease_on(const struct md_map *map, const struct stat *file)
+{
+	enum md_map_state state = atomic_load(&map->state);
+	struct stat st;
+
+	return (state == MD_MAP_LIVE || state == MD_MAP_BREAKING) && !fstat(map->range.fd, &st) &&
+	       st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+bool md__service_leases(struct md_context *ctx, const struct md__range *range)
+{
+	bool found = false;
+	struct md_map *map;
+	struct stat file;
+
+	if (fstat(range->fd, &file))
+		return false;
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(map, &ctx->maps, maps)
+		found |= &map->range != range && has_lease_on(map, &file);
 	pthread_mutex_unlock(&ctx->list_lock);
 	return found;
 }

@@ -11,6 +11,7 @@
 
 struct md_context;
 struct md_map;
+struct md__range;
 
 /* Start and stop the thread. 0 or -1. */
 int md__service_start(struct md_context *ctx);
@@ -24,6 +25,12 @@ void md__service_wake(struct md_context *ctx);
  * Without the list lock.
  */
 bool md__service_breaking(struct md_context *ctx);
+
+/*
+ * Has another map of the context a lease on the same file? Then to wait for
+ * the file system in this thread may be to wait for oneself.
+ */
+bool md__service_leases(struct md_context *ctx, const struct md__range *range);
 
 /* List a map, claimed by the caller. */
 void md__service_add(struct md_map *map);

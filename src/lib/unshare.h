@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+#ifndef MD_LIB_UNSHARE_H
+#define MD_LIB_UNSHARE_H
+
+#include <stdbool.h>
+
+#include "range.h"
+
+/**
+ * md__unshare - give a range blocks of its own before it is mapped
+ * @range: the range
+ * @wait:  wait for whoever has the inode locked, or fail with EAGAIN
+ *
+ * The first store to a reflinked block would do so too. But on Linux 6.1 a
+ * store fault that copies 4 KiB where the page cache has a huge DAX entry
+ * replaces that entry by a small one (dax_insert_entry() in fs/dax.c): the
+ * count of pages is wrong from then on, and the kernel panics when the inode is
+ * evicted. fallocate(2) copies without such a fault, once what is dirty is
+ * written back.
+ *
+ * It is a layout change: leases of others on the file are broken by it. The
+ * caller must not hold one.
+ *
+ * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO.
+ */
+int md__unshare(const struct md__range *range, bool wait);
+
+#endif
