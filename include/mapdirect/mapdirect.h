@@ -210,7 +210,9 @@ enum md_map_state {
  * RLIMIT_MEMLOCK (once here and once per region) unless CAP_IPC_LOCK.
  *
  * Blocks while pages are faulted in and pinned. A break that comes during the
- * call makes it fail with EAGAIN.
+ * call makes it fail with EAGAIN. What the range shares with other files
+ * (reflink) is copied first, which takes space and breaks leases that others
+ * hold on the file.
  *
  * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (not a regular file), EACCES (not
  * open for reading and writing), ENODEV (not DAX), EOPNOTSUPP (file system or
