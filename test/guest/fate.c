@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What becomes of a holder that does not, or cannot, answer a break. */
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +31,15 @@ struct scene {
 	char path[128];
 	struct stream *stream;
 	struct extents extents;
+	atomic_bool ready;
+	pthread_t first;
+	pid_t company;
 };
+
+static bool is_ready(void *arg)
+{
+	return atomic_load(&((struct scene *)arg)->ready);
+}
 
 /* The holder's process: serves the stream and looks at nothing else. */
 static void serve(void *arg)
@@ -244,12 +257,110 @@ static void ignored__no_region__revoked_at_deadline(const void *unused)
 	}
 }
 
+/* A process that shares the mm of its parent, and no descriptor. */
+static int share_mm(void *pid)
+{
+	*(pid_t *)pid = getpid();
+	suite_close_files();
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void *outlive_first_thread(void *arg)
+{
+	struct scene *s = arg;
+
+	pthread_join(s->first, NULL);
+	atomic_store(&s->ready, true);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* A holder of two processes, the first without its first thread. */
+static void hold_in_company(void *arg)
+{
+	static char stack[64 * KIB];
+	struct scene *s = arg;
+	pthread_t thread;
+	struct holder h;
+	struct rdma r;
+
+	rdma_open(&r);
+	holder_file(&h, s->fs, "leased", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	CHECK(rdma_reg(&r, h.map, h.length));
+	CHECK(clone(share_mm, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)&s->company) > 0);
+	s->first = pthread_self();
+	CHECK_EQ(pthread_create(&thread, NULL, outlive_first_thread, s), 0);
+	pthread_exit(NULL);
+}
+
+/*
+ * Proves: at the deadline all processes of the holder's mm are killed, also
+ * one whose first thread ended alone: any of them can use the region.
+ */
+static void late__many_processes__all_killed(const void *unused)
+{
+	struct scene *s = shared_new(sizeof(*s));
+	struct pollfd company;
+	struct breaker b;
+	pid_t holder;
+
+	(void)unused;
+	knob_set(KNOB_LEASE_BREAK_TIME, 2);
+	s->fs = suite_fs[0];
+	suite_path(s->path, sizeof(s->path), s->fs, "leased");
+	holder = child_start(hold_in_company, s);
+	CHECK(wait_until(is_ready, s, SUITE_WAIT_MS));
+	breaker_start(&b, truncate_to_zero, s->path);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	child_killed(holder, SIGKILL, SUITE_WAIT_MS);
+	company = (struct pollfd){ syscall(SYS_pidfd_open, s->company, 0), POLLIN, 0 };
+	CHECK_EQ(poll(&company, 1, SUITE_WAIT_MS), 1);
+}
+
+/* Proves: a break goes on when its breaker is killed, and ends in order. */
+static void breaker__killed__holder_carries_on(const void *unused)
+{
+	(void)unused;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct mapdirect_event ev;
+		struct breaker b, next;
+		struct holder h;
+		struct ibv_mr *mr;
+		struct rdma r;
+
+		suite_context("on %s", suite_fs[i]);
+		rdma_open(&r);
+		holder_file(&h, suite_fs[i], "leased", LENGTH);
+		holder_take(&h, 0, LENGTH);
+		mr = rdma_reg(&r, h.map, h.length);
+		CHECK(mr);
+		breaker_start(&b, truncate_to_zero, h.path);
+		holder_event(&h, &ev);
+		CHECK(!kill(b.pid, SIGKILL));
+		CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_BREAKING);
+		holder_release_busy(&h);
+		breaker_start(&next, truncate_to_zero, h.path);
+		CHECK(breaker_waits(&next, 200));
+		CHECK(!holder_has_event(&h));
+		CHECK_EQ(ibv_dereg_mr(mr), 0);
+		holder_release_done(&h);
+		child_killed(b.pid, SIGKILL, SUITE_WAIT_MS);
+		breaker_finish(&next, SUITE_WAIT_MS);
+	}
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(stopped__region_in_use__killed_at_deadline),
 	SUITE_CASE(killed__region_in_use__breaker_goes_on),
 	SUITE_CASE(killed__in_break__breaker_goes_on),
 	SUITE_CASE(forgotten__region_kept__breaker_waits),
 	SUITE_CASE(forgotten__past_deadline__killed),
+	SUITE_CASE(late__many_processes__all_killed),
+	SUITE_CASE(breaker__killed__holder_carries_on),
 	SUITE_CASE(ignored__no_region__revoked_at_deadline),
 	{},
 };
