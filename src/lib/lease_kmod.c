@@ -22,7 +22,8 @@
  * Pages that have to be allocated take long, and one madvise() holds the mmap
  * lock throughout: let others map, and look for breaks, in between.
  */
-#define FAULT_CHUNK ((size_t)4 << 20)
+#define FAULT_CHUNK ((size_t)1 << 20)
+#define FAULT_TRIES 3
 
 /* A file system is full before its last block is given away. */
 #define SPACE_LOW ((uint64_t)4 << 20)
@@ -45,47 +46,76 @@ static bool is_full(const struct md__range *range)
 	return space < hole.length || space < SPACE_LOW;
 }
 
-/* The kernel says EFAULT to whatever keeps a page from being faulted in. */
-static int fail_fault(const struct md__range *range)
+/*
+ * The kernel says EFAULT to whatever keeps a page from being faulted in. If
+ * all is well by now, the file was cut off and made longer again meanwhile: a
+ * page that is broken fails each time.
+ */
+static int populate(const struct md__range *range, char *addr, size_t length)
 {
-	if (errno != EFAULT)
-		return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno),
+	for (int tries = 1; madvise(addr, length, MADV_POPULATE_WRITE); tries++) {
+		if (errno != EFAULT)
+			return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno),
+					range->text);
+		if (md__kmod_fits(range))
+			return -1;
+		if (is_full(range))
+			return md__fail(ENOSPC, "the file system is full: free some space: %s",
+					range->text);
+		if (tries == FAULT_TRIES)
+			return md__fail(
+				EIO,
+				"the file system could not give all pages: see the kernel log: %s",
 				range->text);
-	if (md__kmod_fits(range))
-		return -1;
-	if (is_full(range))
-		return md__fail(ENOSPC, "the file system is full: free some space: %s",
+	}
+	return 0;
+}
+
+static int fault_in(struct md_context *ctx, const struct md__range *range, struct md__lease *lease,
+		    int flags)
+{
+	char *addr;
+
+	addr = mmap(lease->anchor, lease->length, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+		    range->fd, (off_t)range->offset);
+	if (addr == MAP_FAILED)
+		return md__fail(errno, "cannot map the file%s: %s: %s",
+				flags & MAP_SYNC ? " with MAP_SYNC" : "", strerror(errno),
 				range->text);
-	return md__fail(EIO, "the file system could not give all pages: see the kernel log: %s",
-			range->text);
+	madvise(addr, lease->length, MADV_DONTFORK);
+	for (size_t done = 0; done < lease->length; done += FAULT_CHUNK) {
+		size_t left = lease->length - done;
+
+		if (populate(range, addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK))
+			return -1;
+		if (lease->restored && md__service_breaking(ctx))
+			return md__fail(EAGAIN, "another map of this context is being broken");
+	}
+	return 0;
 }
 
 /*
  * The anchor is what the kernel finds the pages by, and through it the module
  * hears of truncate. Faulted in for writing now, because the first write to a
  * reflinked extent moves it.
+ *
+ * Where a page has to be allocated, a fault by MAP_SYNC waits for the journal.
+ * So let an ordinary mapping allocate, and have one wait for all pages; if
+ * fsync() fails, the faults that follow will say so.
  */
 static int map_anchor(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
 {
-	char *addr;
+	struct md__hole hole;
 
-	addr = mmap(lease->anchor, lease->length, PROT_READ | PROT_WRITE,
-		    MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, range->fd, (off_t)range->offset);
-	if (addr == MAP_FAILED)
-		return md__fail(errno, "cannot map the file with MAP_SYNC: %s: %s", strerror(errno),
-				range->text);
-	madvise(addr, lease->length, MADV_DONTFORK);
-	for (size_t done = 0; done < lease->length; done += FAULT_CHUNK) {
-		size_t left = lease->length - done;
-
-		if (madvise(addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK,
-			    MADV_POPULATE_WRITE))
-			return fail_fault(range);
-		if (lease->restored && md__service_breaking(ctx))
-			return md__fail(EAGAIN, "another map of this context is being broken");
+	if (md__hole_find(range, &hole))
+		return -1;
+	if (hole.length) {
+		if (fault_in(ctx, range, lease, MAP_SHARED))
+			return -1;
+		fsync(range->fd);
 	}
-	return 0;
+	return fault_in(ctx, range, lease, MAP_SHARED_VALIDATE | MAP_SYNC);
 }
 
 static int fail_lease(const struct md__range *range)
@@ -111,10 +141,12 @@ static int fail_lease(const struct md__range *range)
 		{ EMFILE, "too many open files in this process (ulimit -n)" },
 		{ ENFILE, "too many open files in the system" },
 	};
-	const char *why = strerror(errno);
+	const char *why;
 
+	/* All pages were there a moment ago. */
 	if (errno == EFAULT)
-		return fail_fault(range);
+		errno = EAGAIN;
+	why = strerror(errno);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].error == errno)
 			why = table[i].why;
@@ -135,10 +167,9 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
 }
 
 /* With a lease of our own on the file, the kernel's way must do. */
-static int own_blocks(struct md_context *ctx, const struct md__range *range,
-		      const struct md__lease *lease)
+static int own_blocks(const struct md__range *range, const struct md__lease *lease)
 {
-	if (md__service_leases(ctx, range))
+	if (md__service_leases(range))
 		return 0;
 	return md__unshare(range, !lease->restored);
 }
@@ -155,7 +186,7 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	int dev = md__kmod_device(ctx);
 	void *addr;
 
-	if (dev < 0 || md__kmod_fits(range) || own_blocks(ctx, range, lease) ||
+	if (dev < 0 || md__kmod_fits(range) || own_blocks(range, lease) ||
 	    map_anchor(ctx, range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
