@@ -292,9 +292,13 @@ static void break__second_while_draining__told_once(void)
 static void release__live__as_a_break_without_breaker(void)
 {
 	struct md_event *event;
+	uint64_t began;
 
 	map_with_two_regions(MD_MAP_RESTORE);
+	break_and_release();
+	pass_event(MD_EVENT_RESTORED);
 	CU_ASSERT_EQUAL(md_map_get(map), 0);
+	began = md__now();
 	CU_ASSERT_EQUAL(md_release(map), 0);
 	CU_ASSERT_EQUAL(md_map_get(map), -1);
 	CU_ASSERT_EQUAL(errno, EAGAIN);
@@ -303,6 +307,8 @@ static void release__live__as_a_break_without_breaker(void)
 	CU_ASSERT_EQUAL(event->breaker_pid, 0);
 	CU_ASSERT_STRING_EQUAL(event->breaker_comm, "");
 	CU_ASSERT_EQUAL(event->timeline.deadline, 0);
+	CU_ASSERT(event->timeline.broken >= began && event->timeline.noticed >= began);
+	CU_ASSERT_EQUAL(event->timeline.released, 0);
 	md_ack_event(event);
 	CU_ASSERT_EQUAL(fake_verbs_live(), 2);
 	md_map_put(map);
@@ -398,6 +404,22 @@ static void revoke__without_a_break_before__lost_with_reason(void)
 	unmap_deregistered();
 }
 
+/* Both are read in one go, or the second would wait for a third. */
+static void revoke__noticed_together_with_the_break__ends_the_drain(void)
+{
+	uint64_t began = md__now();
+
+	map_with_two_regions(0);
+	CU_ASSERT_EQUAL(md_map_get(map), 0);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	fake_lease_revoke();
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_LOST);
+	CU_ASSERT(md__now() - began < PATIENT_MS * MD__MSEC);
+	md_map_put(map);
+	unmap_deregistered();
+}
+
 static void revoke__restore__released_and_restored(void)
 {
 	struct md_event *event;
@@ -436,6 +458,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(release__lost_or_null__estale_or_einval),
 	UNIT_CASE(revoke__no_restore__lost_with_reason),
 	UNIT_CASE(revoke__without_a_break_before__lost_with_reason),
+	UNIT_CASE(revoke__noticed_together_with_the_break__ends_the_drain),
 	UNIT_CASE(revoke__restore__released_and_restored),
 	{ 0 },
 };

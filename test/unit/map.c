@@ -2,6 +2,8 @@
 /* Maps: what md_map() refuses, what md_unmap() waits for. No break here. */
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -268,11 +270,54 @@ static void unmap__something_left__ebusy_says_what(void)
 	expect_busy(map, "md_map_put");
 	md_map_put(map);
 
+	break_and_release();
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	event = expect_event(MD_EVENT_RESTORED);
+	expect_busy(map, "md_ack_event");
+	md_ack_event(event);
+
 	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
 	event = expect_event(MD_EVENT_BREAK);
 	CU_ASSERT_EQUAL(md_unmap(map), -1);
 	ASSERT_FAILED(EBUSY, "md_ack_event");
 	md_ack_event(event);
+	fixture_unmap(map);
+}
+
+static atomic_uint used, refused;
+
+static void *use_again_and_again(void *arg)
+{
+	for (int i = 0; i < 200000; i++) {
+		if (md_map_get(arg)) {
+			atomic_fetch_add(&refused, 1);
+		} else {
+			atomic_fetch_add(&used, 1);
+			md_map_put(arg);
+		}
+	}
+	return NULL;
+}
+
+/* Who is refused waits for MD_EVENT_RESTORED, and none would come. */
+static void unmap__busy__does_not_disturb_others(void)
+{
+	struct md_map *map = fixture_map(0);
+	struct md_mr *mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
+	int failed = 0, tries = 0;
+	pthread_t t;
+
+	atomic_store(&used, 0);
+	atomic_store(&refused, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&t, NULL, use_again_and_again, map), 0);
+	while (atomic_load(&used) + atomic_load(&refused) < 200000) {
+		failed += md_unmap(map) == -1;
+		tries++;
+	}
+	pthread_join(t, NULL);
+	CU_ASSERT_EQUAL(failed, tries);
+	CU_ASSERT_EQUAL(refused, 0);
+	CU_ASSERT_EQUAL(md_dereg_mr(mr), 0);
 	fixture_unmap(map);
 }
 
@@ -343,6 +388,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(unmap__null__nothing_happens),
 	UNIT_CASE(unmap__done__lease_and_addresses_are_back),
 	UNIT_CASE(unmap__something_left__ebusy_says_what),
+	UNIT_CASE(unmap__busy__does_not_disturb_others),
 	UNIT_CASE(unmap__events_not_fetched__are_dropped),
 	UNIT_CASE(unmap__in_a_break__finishes_it),
 	UNIT_CASE(unmap__pages_pinned_by_others__does_not_wait),

@@ -146,11 +146,11 @@ static void restore__busy__tried_until_it_works(void)
 	fixture_reopen(PATIENT_MS, 1); /* the limit is not for these */
 	map_with_three_regions(MD_MAP_RESTORE);
 	for (int i = 0; i < 3; i++) {
-		fake_lease_fail(3, error[i]);
+		fake_lease_fail(2, error[i]);
 		break_and_release();
 		pass_event(MD_EVENT_RESTORED);
 	}
-	CU_ASSERT_EQUAL(fake_lease_tries(), 1 + 3 * 4);
+	CU_ASSERT_EQUAL(fake_lease_tries(), 1 + 3 * 3);
 	unmap_deregistered();
 }
 
