@@ -61,11 +61,12 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, ui
 		mr = calloc(1, sizeof(*mr));
 	if (mr) {
 		strays += !leased;
+		last_key++;
 		mr->ibv = (struct ibv_mr){
 			.pd = pd,
 			.addr = addr,
 			.length = length,
-			.lkey = ++last_key,
+			.lkey = last_key,
 			.rkey = 0x10000 + last_key,
 		};
 		TAILQ_INSERT_TAIL(&mrs, mr, mrs);
