@@ -21,7 +21,8 @@ static void make(const char *pattern)
 }
 
 /* The first hole from page @from on, for @count pages. */
-static void expect_hole(int from, int count, int first, int pages)
+static void expect_hole(unsigned int from, unsigned int count, unsigned int first,
+			unsigned int pages)
 {
 	struct md__range range;
 	struct md__hole hole;
