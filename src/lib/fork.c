@@ -90,3 +90,16 @@ void md__fork_remove(struct md_context *ctx)
 	TAILQ_REMOVE(&contexts, ctx, contexts);
 	pthread_mutex_unlock(&list_lock);
 }
+
+bool md__fork_any(bool (*is)(struct md_context *ctx, const void *arg), const void *arg)
+{
+	struct md_context *ctx;
+
+	pthread_mutex_lock(&list_lock);
+	TAILQ_FOREACH(ctx, &contexts, contexts) {
+		if (is(ctx, arg))
+			break;
+	}
+	pthread_mutex_unlock(&list_lock);
+	return ctx;
+}

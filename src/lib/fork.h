@@ -10,6 +10,8 @@
 #ifndef MD_LIB_FORK_H
 #define MD_LIB_FORK_H
 
+#include <stdbool.h>
+
 struct md_context;
 
 void md__fork_hold(void);
@@ -18,5 +20,8 @@ void md__fork_let(void);
 /* Include a context in what fork() takes care of; forget it again. */
 int md__fork_add(struct md_context *ctx);
 void md__fork_remove(struct md_context *ctx);
+
+/* Is it true of any context of this process? Calls is() with a lock held. */
+bool md__fork_any(bool (*is)(struct md_context *ctx, const void *arg), const void *arg);
 
 #endif

@@ -130,19 +130,23 @@ static bool has_lease_on(const struct md_map *map, const struct stat *file)
 	       st.st_dev == file->st_dev && st.st_ino == file->st_ino;
 }
 
-bool md__service_leases(struct md_context *ctx, const struct md__range *range)
+static bool leases_file(struct md_context *ctx, const void *file)
 {
 	bool found = false;
 	struct md_map *map;
-	struct stat file;
 
-	if (fstat(range->fd, &file))
-		return false;
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps)
-		found |= &map->range != range && has_lease_on(map, &file);
+		found |= has_lease_on(map, file);
 	pthread_mutex_unlock(&ctx->list_lock);
 	return found;
+}
+
+bool md__service_leases(const struct md__range *range)
+{
+	struct stat file;
+
+	return !fstat(range->fd, &file) && md__fork_any(leases_file, &file);
 }
 
 static void collect(struct md_context *ctx, int timeout)

@@ -27,10 +27,11 @@ void md__service_wake(struct md_context *ctx);
 bool md__service_breaking(struct md_context *ctx);
 
 /*
- * Has another map of the context a lease on the same file? Then to wait for
- * the file system in this thread may be to wait for oneself.
+ * Has another map of this process a lease on the same file? Then to wait for
+ * the file system in this thread may be to wait for oneself: one thread may
+ * drive several contexts.
  */
-bool md__service_leases(struct md_context *ctx, const struct md__range *range);
+bool md__service_leases(const struct md__range *range);
 
 /* List a map, claimed by the caller. */
 void md__service_add(struct md_map *map);
