@@ -48,14 +48,11 @@ static void check_break(struct lib *l, struct breaker *b, const struct way *way)
 	CHECK_EQ(md_map_state(l->map), MD_MAP_LIVE);
 }
 
-/* A breaker can come too late to the lock, and find the next lease. */
 static void check_breaks(struct lib *l, struct breaker *b, const struct way *way)
 {
 	do {
 		check_break(l, b, way);
-		while (!lib_has_event(l, 10) && breaker_waits(b, 10))
-			;
-	} while (lib_has_event(l, 0));
+	} while (lib_broken_again(l, b));
 	breaker_finish(b, SUITE_WAIT_MS);
 }
 

@@ -77,6 +77,13 @@ struct md_event lib_next(struct lib *l, enum md_event_type type)
 	return copy;
 }
 
+bool lib_broken_again(struct lib *l, struct breaker *b)
+{
+	while (!lib_has_event(l, 10) && breaker_waits(b, 10))
+		;
+	return lib_has_event(l, 0);
+}
+
 void lib_write(struct lib *l, size_t offset, char value)
 {
 	CHECK_MD(!md_map_get(l->map));

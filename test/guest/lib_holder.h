@@ -5,6 +5,7 @@
 
 #include <mapdirect/mapdirect.h>
 
+#include "breaker.h"
 #include "holder.h"
 #include "rdma.h"
 
@@ -41,6 +42,12 @@ struct md_event *lib_fetch(struct lib *l, enum md_event_type type);
 
 /* The same, acknowledged. */
 struct md_event lib_next(struct lib *l, enum md_event_type type);
+
+/*
+ * Until the breaker ended, or the map is broken again: one that comes too late
+ * to the inode's lock finds the next lease. Is it?
+ */
+bool lib_broken_again(struct lib *l, struct breaker *b);
 
 /* In a use of the map: one page at offset becomes "value" by RDMA. */
 void lib_write(struct lib *l, size_t offset, char value);
