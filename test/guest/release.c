@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* RELEASE: when it returns 0, no RDMA device has a page, or will get one. */
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -23,6 +24,7 @@
  * 0 while one of them has a region.
  */
 struct race {
+	int pause_ms; /* with and without a region; 0: none */
 	struct holder h;
 	struct rdma near, far;
 	atomic_bool over; /* RELEASE returned 0 */
@@ -31,6 +33,12 @@ struct race {
 	atomic_bool wrong;
 	atomic_uint last_rkey;
 };
+
+static void pause_for(const struct race *race)
+{
+	if (race->pause_ms)
+		poll(NULL, 0, race->pause_ms);
+}
 
 static void *keep_registering(void *arg)
 {
@@ -43,9 +51,11 @@ static void *keep_registering(void *arg)
 			continue;
 		atomic_store(&race->last_rkey, mr->rkey);
 		atomic_fetch_add(&race->registered, 1);
+		pause_for(race);
 		if (atomic_load(&race->over))
 			atomic_store(&race->wrong, true);
 		ibv_dereg_mr(mr);
+		pause_for(race);
 	}
 	return NULL;
 }
@@ -55,9 +65,10 @@ static bool some_registered(void *arg)
 	return atomic_load(&((struct race *)arg)->registered) >= 5;
 }
 
-static void race_once(const char *fs)
+/* With pauses, RELEASE comes at another point of them in each round. */
+static void race_once(const char *fs, int pause_ms, unsigned int round)
 {
-	struct race race = { .over = false };
+	struct race race = { .pause_ms = pause_ms };
 	pthread_t threads[THREADS];
 	struct extents freed;
 	unsigned int before;
@@ -70,6 +81,8 @@ static void race_once(const char *fs)
 	for (unsigned int i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, keep_registering, &race), 0);
 	CHECK(wait_until(some_registered, &race, SUITE_WAIT_MS));
+	if (pause_ms)
+		poll(NULL, 0, round * 13 % (2 * pause_ms));
 	holder_release_done(&race.h);
 	atomic_store(&race.over, true);
 	before = atomic_load(&race.registered);
@@ -97,7 +110,7 @@ static void race_rounds(unsigned int rounds)
 {
 	for (unsigned int i = 0; i < rounds; i++) {
 		suite_context("round %u", i);
-		race_once(suite_fs[i % 2]);
+		race_once(suite_fs[i % 2], i / 2 % 2 * 20, i);
 	}
 }
 
@@ -105,7 +118,7 @@ static void race_rounds(unsigned int rounds)
 static void release__against_registering_threads__none_left(const void *unused)
 {
 	(void)unused;
-	race_rounds(6);
+	race_rounds(8);
 }
 
 static void release__against_registering_threads__none_left_often(const void *unused)
