@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -80,10 +81,15 @@ static void on_signal(int sig)
 	(void)sig;
 }
 
-static void *interrupt_later(void *arg)
+static atomic_bool interrupted;
+
+/* Again and again: the first may come before the wait has begun. */
+static void *interrupt(void *arg)
 {
-	usleep(20000);
-	pthread_kill(*(pthread_t *)arg, SIGUSR1);
+	while (!atomic_load(&interrupted)) {
+		usleep(20000);
+		pthread_kill(*(pthread_t *)arg, SIGUSR1);
+	}
 	return NULL;
 }
 
@@ -94,9 +100,11 @@ static void get_event__signal__eintr(void)
 	struct md_event *event;
 
 	sigaction(SIGUSR1, &sa, NULL);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&t, NULL, interrupt_later, &self), 0);
+	atomic_store(&interrupted, false);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&t, NULL, interrupt, &self), 0);
 	CU_ASSERT_EQUAL(md_get_event(ctx, &event, -1), -1);
 	CU_ASSERT_EQUAL(errno, EINTR);
+	atomic_store(&interrupted, true);
 	pthread_join(t, NULL);
 }
 
