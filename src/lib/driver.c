@@ -434,8 +434,8 @@ void md__driver_stop(struct md_map *map)
 	atomic_store(&map->timer, 0);
 	if (map->lease.fd < 0)
 		return;
-	/* If others still pin pages, closing leaves the rest to the kernel. */
 	md__persist_shut(map);
-	map->ops->release(&map->lease);
+	if (map->ops->release(&map->lease))
+		md__lease_keep_anchor(&map->lease);
 	drop(map);
 }

@@ -31,11 +31,18 @@ void md__lease_drop(struct md__lease *lease)
 	lease->fd = -1;
 	md__fork_let();
 	md__reserve_again(lease->addr, lease->length);
-	md__reserve_again(lease->anchor, lease->length);
+	if (lease->anchor)
+		md__reserve_again(lease->anchor, lease->length);
+}
+
+void md__lease_keep_anchor(struct md__lease *lease)
+{
+	lease->anchor = NULL;
 }
 
 void md__lease_fini(struct md__lease *lease)
 {
 	md__unreserve(lease->addr, lease->length);
-	md__unreserve(lease->anchor, lease->length);
+	if (lease->anchor)
+		md__unreserve(lease->anchor, lease->length);
 }

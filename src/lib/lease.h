@@ -18,7 +18,7 @@ struct md__lease {
 	int fd; /* polled for events; -1: there is no lease */
 	uint64_t generation;
 	void *addr;   /* where acquire() shows the pages */
-	void *anchor; /* as long, for the provider's own use */
+	void *anchor; /* as long, for the provider's own use; NULL: left behind */
 	size_t length;
 	/*
 	 * acquire() is to restore. Then it runs in the thread that carries out
@@ -71,6 +71,15 @@ int md__lease_init(struct md__lease *lease, const struct md__range *range);
  * Normally after release(). Else the provider goes on in the background.
  */
 void md__lease_drop(struct md__lease *lease);
+
+/**
+ * md__lease_keep_anchor - leave the anchor mapped until the process ends
+ *
+ * For a lease that is closed while others still pin its pages: the provider
+ * goes on in the background, and to unmap the anchor would be a break with a
+ * deadline, at which this process is killed for pins that are not its own.
+ */
+void md__lease_keep_anchor(struct md__lease *lease);
 
 /* Give the addresses back too. */
 void md__lease_fini(struct md__lease *lease);
