@@ -275,7 +275,7 @@ static void restore__broken_at_once__nothing_told_twice(void)
 	unmap_deregistered();
 }
 
-/* Half of the breaks come while the last one is being repaired. */
+/* A writer that breaks the lease whenever it is back must not make a storm. */
 static void restore__break_after_break__pauses_grow(void)
 {
 	uint64_t began = md__now();

@@ -126,7 +126,6 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-/* BREAK, then RELEASED, then RESTORED: unless folded, never out of turn. */
 static void take_event(struct md_event *event, uint64_t *seed)
 {
 	note(event->type != MD_EVENT_LOST && event->map == map && event->count > 0);
