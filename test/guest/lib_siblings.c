@@ -4,17 +4,13 @@
  * one map is given back, the other may be in the middle of its restore, and the
  * breaker holds the inode's lock meanwhile.
  */
-#include <fcntl.h>
-#include <linux/falloc.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
 #include "knob.h"
 #include "lib_holder.h"
+#include "lib_vandal.h"
 #include "suite.h"
 
 #define FILE_SIZE (8 * MIB)
@@ -28,49 +24,16 @@
 #define PAUSE_US 100000
 #define BREAKS_MIN 2
 
-static int punch(int fd, off_t offset)
-{
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, 64 * KIB);
-}
-
 /* Each is a break; after the last but one, the second map does not fit. */
-static const struct {
-	int (*change)(int fd, off_t where);
-	off_t where;
-} changes[] = {
-	{ ftruncate, FILE_SIZE - MIB }, { punch, FIRST + MIB },	     { ftruncate, FILE_SIZE },
-	{ punch, SECOND + MIB },	{ ftruncate, SECOND + MIB }, { ftruncate, FILE_SIZE },
+static const struct vandal_change changes[] = {
+	{ ftruncate, FILE_SIZE - MIB },
+	{ vandal_punch, FIRST + MIB },
+	{ ftruncate, FILE_SIZE },
+	{ vandal_punch, SECOND + MIB },
+	{ ftruncate, SECOND + MIB },
+	{ ftruncate, FILE_SIZE },
+	{},
 };
-
-#define CHANGES (sizeof(changes) / sizeof(changes[0]))
-
-/* Another process that changes the file again and again. */
-struct vandal {
-	char path[128];
-	pid_t pid;
-	atomic_bool go, stop;
-	atomic_uint changes;
-};
-
-static bool may_go(void *arg)
-{
-	return atomic_load(&((struct vandal *)arg)->go);
-}
-
-static void change_without_end(void *arg)
-{
-	struct vandal *v = arg;
-	int fd;
-
-	CHECK(wait_until(may_go, v, SUITE_WAIT_MS));
-	fd = open(v->path, O_RDWR);
-	CHECK(fd >= 0);
-	for (unsigned int i = 0; i || !atomic_load(&v->stop); i = (i + 1) % CHANGES) {
-		CHECK(!changes[i].change(fd, changes[i].where));
-		usleep(rand() % PAUSE_US);
-		atomic_fetch_add(&v->changes, 1);
-	}
-}
 
 struct pair {
 	struct md_context *ctx[2];
@@ -120,18 +83,15 @@ static bool both_live(void *arg)
 static void survive(struct pair *p, struct vandal *v)
 {
 	uint64_t end = now_ns() + RUN_NS;
-	int status = 0;
 
-	atomic_store(&v->go, true);
+	vandal_go(v);
 	while (now_ns() < end)
 		take_events(p);
-	atomic_store(&v->stop, true);
 	end = now_ns() + SUITE_WAIT_MS * 1000000ULL;
-	while (waitpid(v->pid, &status, WNOHANG) == 0) {
+	while (!vandal_ended(v)) {
 		take_events(p);
 		CHECK(now_ns() < end);
 	}
-	CHECK_EQ(status, 0);
 	CHECK(wait_until(both_live, p, SUITE_WAIT_MS));
 }
 
@@ -156,16 +116,15 @@ struct setting {
  */
 static void break__two_maps_of_file__both_survive(const void *arg)
 {
-	struct vandal *v = shared_new(sizeof(*v));
 	const struct setting *s = arg;
 	struct pair p = {};
 	struct holder file;
+	struct vandal *v;
 	struct rdma r;
 
 	knob_set(KNOB_LEASE_BREAK_TIME, DEADLINE);
 	holder_file(&file, suite_fs[0], "leased", FILE_SIZE);
-	snprintf(v->path, sizeof(v->path), "%s", file.path);
-	v->pid = child_start(change_without_end, v);
+	v = vandal_start(file.path, changes, PAUSE_US, NULL);
 	rdma_open(&r);
 	for (int i = 0; i < 2; i++) {
 		p.ctx[i] = i && !s->contexts ? p.ctx[0] : lib_context(s->flags, DRAIN_MS, 0);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* The example md_ping, as it is shipped, with its file broken under it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "holder.h"
+#include "lib_vandal.h"
+#include "suite.h"
+
+#define LENGTH (256 * KIB)
+#define PINGS "400"
+#define LIMIT_MS 60000
+#define PAUSE_US 200000
+#define RECONNECTS_MIN 2
+
+static const struct vandal_change changes[] = {
+	{ vandal_punch, 0 },
+	{ vandal_punch, 64 * KIB },
+	{},
+};
+
+struct program {
+	const char *argv[16];
+	int out; /* its standard output, or -1: ours for messages */
+};
+
+static void run_program(void *arg)
+{
+	const struct program *p = arg;
+
+	dup2(p->out < 0 ? STDERR_FILENO : p->out, STDOUT_FILENO);
+	suite_close_files();
+	execv(p->argv[0], (char *const *)p->argv);
+	CHECK(false);
+}
+
+static pid_t start(struct program *p)
+{
+	return child_start_with_files(run_program, p);
+}
+
+/* The server listens before it maps. */
+static bool is_leased(void *unused)
+{
+	int fd = open("/proc/fs/mapdirect", O_RDONLY | O_CLOEXEC);
+	char c;
+	bool any = fd >= 0 && read(fd, &c, 1) == 1;
+
+	(void)unused;
+	close(fd);
+	return any;
+}
+
+static void check_summary(int from)
+{
+	unsigned long pings = 0, reconnects = 0;
+	char text[4096];
+	ssize_t n = read(from, text, sizeof(text) - 1);
+
+	CHECK(n > 0);
+	text[n] = '\0';
+	fprintf(stderr, "md_ping: %s", text);
+	CHECK_EQ(sscanf(text, "%lu pings, %lu reconnections", &pings, &reconnects), 2);
+	CHECK_EQ(pings, atoi(PINGS));
+	CHECK(reconnects >= RECONNECTS_MIN);
+}
+
+/* Proves: server and client of the example get every byte of every ping right. */
+static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
+{
+	const char *addr = getenv("MD_ADDR");
+	struct holder file;
+	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-f", file.path, "-S",
+					    "131072", "-V" },
+				  .out = -1 };
+	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-C", PINGS, "-S", "131072",
+					    "-V" } };
+	struct vandal *v;
+	int out[2], status;
+	pid_t served, pinged;
+
+	(void)unused;
+	if (!addr)
+		suite_skip("MD_ADDR does not say which address the RDMA device has");
+	holder_file(&file, suite_fs[0], "leased", LENGTH);
+	v = vandal_start(file.path, changes, PAUSE_US, NULL);
+	served = start(&server);
+	CHECK(wait_until(is_leased, NULL, SUITE_WAIT_MS));
+	CHECK(!pipe2(out, O_CLOEXEC));
+	client.out = out[1];
+	pinged = start(&client);
+	vandal_go(v);
+	CHECK(child_wait(pinged, LIMIT_MS, &status));
+	CHECK_EQ(status, 0);
+	while (!vandal_ended(v))
+		usleep(1000);
+	child_finish(served);
+	check_summary(out[0]);
+}
+
+static const struct suite_case cases[] = {
+	SUITE_CASE(lib_md_ping__holes_punched__every_byte_verified),
+	{},
+};
+
+int main(int argc, char **argv)
+{
+	return suite_main(cases, argc, argv);
+}
