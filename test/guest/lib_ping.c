@@ -12,9 +12,9 @@
 #include "suite.h"
 
 #define LENGTH (256 * KIB)
-#define PINGS "400"
+#define PINGS "60"
 #define LIMIT_MS 60000
-#define PAUSE_US 200000
+#define PAUSE_US 500000
 #define RECONNECTS_MIN 2
 
 static const struct vandal_change changes[] = {
@@ -75,9 +75,9 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 	const char *addr = getenv("MD_ADDR");
 	struct holder file;
 	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-f", file.path, "-S",
-					    "131072", "-V" },
+					    "65536", "-V" },
 				  .out = -1 };
-	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-C", PINGS, "-S", "131072",
+	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-C", PINGS, "-S", "65536",
 					    "-V" } };
 	struct vandal *v;
 	int out[2], status;
