@@ -118,7 +118,7 @@ unit()
 {
 	local p f
 
-	run "$1" ctest --test-dir "$2" -V -j2
+	run "$1" ctest --test-dir "$2" -V -j6
 	read -r p f < <(sed -nE \
 		's/^[0-9]+: .*: ([0-9]+) passed, ([0-9]+) failed, .*/\1 \2/p' "$log" |
 		awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')

@@ -18,7 +18,7 @@
 #define PAUSE_US 40000
 /* As long as a thread may be kept from running on a busy machine. */
 #define DRAIN_MS 5000
-#define BREAKS_MIN 10
+#define BREAKS_MIN 3
 
 static const struct vandal_change changes[] = {
 	{ vandal_punch, 0 },
