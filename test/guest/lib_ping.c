@@ -12,10 +12,10 @@
 #include "suite.h"
 
 #define LENGTH (256 * KIB)
-#define PINGS "60"
-#define LIMIT_MS 60000
+#define PINGS "200"
+#define LIMIT_MS 100000
 #define PAUSE_US 500000
-#define RECONNECTS_MIN 2
+#define RECONNECTS_MIN 1
 
 static const struct vandal_change changes[] = {
 	{ vandal_punch, 0 },
