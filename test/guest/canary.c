@@ -42,8 +42,7 @@ int extents_equal(const struct extents *a, const struct extents *b)
 	return a->count == b->count && !memcmp(a->v, b->v, a->count * sizeof(a->v[0]));
 }
 
-/* How many bytes both own. */
-static uint64_t shared_bytes(const struct extents *a, const struct extents *b)
+uint64_t extents_common(const struct extents *a, const struct extents *b)
 {
 	uint64_t sum = 0;
 
@@ -100,7 +99,7 @@ static size_t canary_size(const struct extents *freed)
 
 void canary_take(const char *fs, const struct extents *freed)
 {
-	uint64_t want = shared_bytes(freed, freed), got = 0;
+	uint64_t want = extents_common(freed, freed), got = 0;
 	unsigned int useless[CANARY_MAX], dropped = 0;
 	size_t size = canary_size(freed);
 	char path[128];
@@ -119,7 +118,7 @@ void canary_take(const char *fs, const struct extents *freed)
 		CHECK(fd >= 0);
 		CHECK_EQ(posix_fallocate(fd, 0, size), 0);
 		extents_of(&e, path);
-		shared = shared_bytes(&e, freed);
+		shared = extents_common(&e, freed);
 		if (shared)
 			fill(fd, size);
 		else

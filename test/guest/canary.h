@@ -20,6 +20,9 @@ struct extents {
 void extents_of(struct extents *e, const char *path);
 int extents_equal(const struct extents *a, const struct extents *b);
 
+/* How many bytes both own. */
+uint64_t extents_common(const struct extents *a, const struct extents *b);
+
 /*
  * Makes files until they own all of the freed blocks, and fills those with one
  * byte. Only the files that own some of these blocks stay.

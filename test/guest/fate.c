@@ -41,19 +41,27 @@ static bool is_ready(void *arg)
 	return atomic_load(&((struct scene *)arg)->ready);
 }
 
+/* A holder with a region over all of its file. */
+static struct ibv_mr *hold(const char *fs, struct holder *h, struct rdma *r)
+{
+	struct ibv_mr *mr;
+
+	rdma_open(r);
+	holder_file(h, fs, "leased", LENGTH);
+	holder_take(h, 0, LENGTH);
+	mr = rdma_reg(r, h->map, h->length);
+	CHECK(mr);
+	return mr;
+}
+
 /* The holder's process: serves the stream and looks at nothing else. */
 static void serve(void *arg)
 {
 	struct scene *s = arg;
 	struct holder h;
 	struct rdma r;
-	struct ibv_mr *mr;
+	struct ibv_mr *mr = hold(s->fs, &h, &r);
 
-	rdma_open(&r);
-	holder_file(&h, s->fs, "leased", LENGTH);
-	holder_take(&h, 0, LENGTH);
-	mr = rdma_reg(&r, h.map, h.length);
-	CHECK(mr);
 	stream_serve(s->stream, &r, mr);
 	for (;;)
 		pause();
@@ -193,13 +201,8 @@ static void serve_and_forget(void *arg)
 	struct scene *s = arg;
 	struct holder h;
 	struct rdma r;
-	struct ibv_mr *mr;
+	struct ibv_mr *mr = hold(s->fs, &h, &r);
 
-	rdma_open(&r);
-	holder_file(&h, s->fs, "leased", LENGTH);
-	holder_take(&h, 0, LENGTH);
-	mr = rdma_reg(&r, h.map, h.length);
-	CHECK(mr);
 	forget(&h);
 	stream_serve(s->stream, &r, mr);
 	for (;;)
@@ -287,10 +290,7 @@ static void hold_in_company(void *arg)
 	struct holder h;
 	struct rdma r;
 
-	rdma_open(&r);
-	holder_file(&h, s->fs, "leased", LENGTH);
-	holder_take(&h, 0, LENGTH);
-	CHECK(rdma_reg(&r, h.map, h.length));
+	hold(s->fs, &h, &r);
 	CHECK(clone(share_mm, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)&s->company) > 0);
 	s->first = pthread_self();
 	CHECK_EQ(pthread_create(&thread, NULL, outlive_first_thread, s), 0);
@@ -333,11 +333,7 @@ static void breaker__killed__holder_carries_on(const void *unused)
 		struct rdma r;
 
 		suite_context("on %s", suite_fs[i]);
-		rdma_open(&r);
-		holder_file(&h, suite_fs[i], "leased", LENGTH);
-		holder_take(&h, 0, LENGTH);
-		mr = rdma_reg(&r, h.map, h.length);
-		CHECK(mr);
+		mr = hold(suite_fs[i], &h, &r);
 		breaker_start(&b, truncate_to_zero, h.path);
 		holder_event(&h, &ev);
 		CHECK(!kill(b.pid, SIGKILL));

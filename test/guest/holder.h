@@ -41,6 +41,9 @@ void holder_take(struct holder *h, off_t offset, size_t length);
 void holder_event(struct holder *h, struct mapdirect_event *ev);
 bool holder_has_event(struct holder *h);
 
+/* Does anybody hold a lease? The kernel lists one until its last page is unpinned. */
+bool holder_exists(void *unused);
+
 /* The ioctl: 0, or -1 and errno. */
 int holder_release(struct holder *h);
 

@@ -43,18 +43,6 @@ static pid_t start(struct program *p)
 	return child_start_with_files(run_program, p);
 }
 
-/* The server listens before it maps. */
-static bool is_leased(void *unused)
-{
-	int fd = open("/proc/fs/mapdirect", O_RDONLY | O_CLOEXEC);
-	char c;
-	bool any = fd >= 0 && read(fd, &c, 1) == 1;
-
-	(void)unused;
-	close(fd);
-	return any;
-}
-
 static void check_summary(int from)
 {
 	unsigned long pings = 0, reconnects = 0;
@@ -88,8 +76,9 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 		suite_skip("MD_ADDR does not say which address the RDMA device has");
 	holder_file(&file, suite_fs[0], "leased", LENGTH);
 	v = vandal_start(file.path, changes, PAUSE_US, NULL);
+	/* The server listens before it maps. */
 	served = start(&server);
-	CHECK(wait_until(is_leased, NULL, SUITE_WAIT_MS));
+	CHECK(wait_until(holder_exists, NULL, SUITE_WAIT_MS));
 	CHECK(!pipe2(out, O_CLOEXEC));
 	client.out = out[1];
 	pinged = start(&client);

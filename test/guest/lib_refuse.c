@@ -122,17 +122,6 @@ static void hold_a_page(void *arg)
 		pause();
 }
 
-static bool is_leased(void *unused)
-{
-	int fd = open("/proc/fs/mapdirect", O_RDONLY | O_CLOEXEC);
-	char c;
-	bool any = fd >= 0 && read(fd, &c, 1) == 1;
-
-	(void)unused;
-	close(fd);
-	return any;
-}
-
 static void lib_map__overlap__eexist(const void *unused)
 {
 	struct holder file;
@@ -145,7 +134,7 @@ static void lib_map__overlap__eexist(const void *unused)
 	check_refused(ctx, file.fd, 0, EEXIST, "overlaps");
 	CHECK_MD(!md_unmap(map));
 	child_start(hold_a_page, file.path);
-	CHECK(wait_until(is_leased, NULL, SUITE_WAIT_MS));
+	CHECK(wait_until(holder_exists, NULL, SUITE_WAIT_MS));
 	check_refused(ctx, file.fd, 0, EEXIST, "overlaps");
 	map = lib_try_map(ctx, file.fd, 0, LENGTH - LIB_PAGE, 0);
 	CHECK_MD(map);

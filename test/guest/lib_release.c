@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Giving a lease back by choice, in a break, and for good. */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "breaker.h"
 #include "canary.h"
 #include "child.h"
+#include "knob.h"
 #include "lib_holder.h"
 #include "ops.h"
 #include "suite.h"
 
 #define LONG_MS 10000
 #define LIMIT_MS 300
+/* Of a lease-break-time of 1 s. */
+#define PAST_DEADLINE_US 3000000
 #define BYTE 0x55
 
 static void take(struct lib *l, uint32_t flags, uint32_t drain_ms, uint32_t restore_ms,
@@ -108,6 +113,32 @@ static void lib_unmap__in_break__ends_it(const void *unused)
 	lib_drop(&l);
 	breaker_finish(&b, SUITE_WAIT_MS);
 	CHECK(breaker_seconds(&b) < LONG_MS / 2000.0);
+}
+
+/* Proves: to unmap what others still pin is no break, for which this process would be killed. */
+static void lib_unmap__others_pin__holder_lives(const void *unused)
+{
+	char text[LIB_PAGE];
+	struct iovec page;
+	struct breaker b;
+	struct lib l;
+	int held[2];
+
+	(void)unused;
+	knob_set(KNOB_LEASE_BREAK_TIME, 1);
+	take(&l, 0, 0, 0, MD_MAP_RESTORE);
+	lib_write(&l, 0, BYTE);
+	CHECK(!pipe2(held, O_CLOEXEC));
+	page = (struct iovec){ md_map_addr(l.map), LIB_PAGE };
+	CHECK_EQ(vmsplice(held[1], &page, 1, 0), (ssize_t)LIB_PAGE);
+	lib_drop(&l);
+	usleep(PAST_DEADLINE_US);
+	CHECK(holder_exists(NULL));
+	CHECK_EQ(read(held[0], text, LIB_PAGE), (ssize_t)LIB_PAGE);
+	CHECK_EQ(text[LIB_PAGE - 1], BYTE);
+	breaker_start(&b, punch_inside, l.file.path);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	CHECK(!holder_exists(NULL));
 }
 
 /* Proves: a use that is not put in time loses its memory, and nothing is restored under it. */
@@ -216,6 +247,7 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(lib_release__live__stays_until_restore),
 	SUITE_CASE(lib_unmap__in_use__ebusy),
 	SUITE_CASE(lib_unmap__in_break__ends_it),
+	SUITE_CASE(lib_unmap__others_pin__holder_lives),
 	SUITE_CASE(lib_use__open_past_budget__holds_restore_back),
 	LOST("file_cut", truncate_inside, ENXIO, "the file ends at 3145728", MD_MAP_ALLOCATE),
 	LOST("hole_not_to_be_filled", punch_inside, ENODATA, "were never written", 0),

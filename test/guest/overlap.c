@@ -5,16 +5,18 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "breaker.h"
 #include "child.h"
 #include "holder.h"
 #include "knob.h"
+#include "ops.h"
 #include "rdma.h"
 #include "suite.h"
 
-#define FILE_SIZE (8 * MIB)
+#define FILE_SIZE OPS_FILE_SIZE
 
 static void check_refused(struct holder *h, off_t offset, size_t length)
 {
@@ -111,21 +113,27 @@ static void lease__disjoint__both_told(const void *unused)
 	}
 }
 
-/* Proves: while a break is under way nobody gets a lease; afterwards he does. */
+/*
+ * Proves: while a break is under way nobody gets a lease; afterwards he does.
+ * Nor does he sleep, which would be for ever: a hole punch holds the inode's
+ * lock while it waits for the lease that this very thread is to release.
+ */
 static void lease__during_break__is_eagain(const void *unused)
 {
+	static const file_op ops[] = { write_first_byte, punch_inside };
+
 	(void)unused;
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 4; i++) {
 		struct holder h, second;
 		struct breaker b;
 
-		suite_context("on %s", suite_fs[i]);
-		holder_file(&h, suite_fs[i], "leased", FILE_SIZE);
+		suite_context("on %s, operation %u", suite_fs[i % 2], i / 2);
+		holder_file(&h, suite_fs[i % 2], "leased", FILE_SIZE);
 		second = h;
-		holder_take(&h, 0, 2 * MIB);
+		holder_take(&h, 0, OPS_INSIDE + OPS_CHANGED);
 		holder_anchor(&second, 4 * MIB, 2 * MIB);
 		CHECK(touch(second.anchor));
-		breaker_start(&b, write_first_byte, h.path);
+		breaker_start(&b, ops[i / 2], h.path);
 		expect_break(&h, &b);
 		CHECK_ERRNO(holder_try_lease(&second, 0), EAGAIN);
 		CHECK_EQ(holder_release(&h), 0);
@@ -135,6 +143,39 @@ static void lease__during_break__is_eagain(const void *unused)
 		CHECK(!holder_has_event(&second));
 		CHECK_EQ(holder_release(&second), 0);
 	}
+}
+
+/*
+ * Proves: where somebody holds the inode's lock for long, and no lease is in
+ * his way, one that is asked for is refused after a while.
+ */
+static void lease__inode_locked_for_long__is_eagain(const void *unused)
+{
+	struct iovec page;
+	struct breaker b;
+	struct holder h;
+	int held[2];
+	char byte;
+
+	(void)unused;
+	CHECK(!pipe2(held, O_CLOEXEC));
+	holder_file(&h, suite_fs[0], "leased", FILE_SIZE);
+	holder_anchor(&h, OPS_INSIDE, OPS_CHANGED);
+	page = (struct iovec){ h.anchor, 1 };
+	CHECK(touch(h.anchor));
+	/* While the pipe has the page, a hole punch waits for it, lock in hand. */
+	CHECK_EQ(vmsplice(held[1], &page, 1, 0), 1);
+	breaker_start(&b, punch_inside, h.path);
+	CHECK(breaker_waits(&b, 200));
+	CHECK(!munmap(h.anchor, h.length));
+	holder_anchor(&h, 0, 2 * MIB);
+	CHECK_ERRNO(holder_try_lease(&h, 0), EAGAIN);
+	CHECK(breaker_waits(&b, 0));
+	CHECK_EQ(read(held[0], &byte, 1), 1);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	h.lease = holder_try_lease(&h, 0);
+	CHECK(h.lease >= 0);
+	CHECK_EQ(holder_release(&h), 0);
 }
 
 struct other {
@@ -189,6 +230,7 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(lease__overlapping__is_refused),
 	SUITE_CASE(lease__disjoint__both_told),
 	SUITE_CASE(lease__during_break__is_eagain),
+	SUITE_CASE(lease__inode_locked_for_long__is_eagain),
 	SUITE_CASE(ignored__by_one_of_two__only_that_one_killed),
 	{},
 };
