@@ -57,9 +57,9 @@ const char *md_errmsg(void);
  *                   the acknowledgement of MD_EVENT_BREAK before it goes on
  *                   without them; 1 to 60000, 0 means 250
  * @restore_limit_ms: how long MD_MAP_RESTORE and md_restore() keep trying
- *                   while the file does not fit (too short, or with holes that
- *                   may not be filled) before the map is lost; up to 3600000,
- *                   0 means 5000
+ *                   while the file is never seen to fit (it is too short, or
+ *                   has holes that may not be filled) before the map is lost;
+ *                   up to 3600000, 0 means 5000
  * @device:          path of the module's device; NULL means /dev/mapdirect
  */
 struct md_context_attr {

@@ -146,6 +146,7 @@ static void drop(struct md_map *map)
 /* Breaks come first: a long restore would keep this thread from them. */
 static int take_lease(struct md_map *map)
 {
+	map->lease.fits = false;
 	if (map->lease.restored && md__service_breaking(map->ctx))
 		return md__fail(EAGAIN, "another map of this context is being broken");
 	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
@@ -306,6 +307,7 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 	switch (question) {
 	case MD__DO_ACQUIRE:
 		in.what = acquire(map);
+		in.fits = map->lease.fits;
 		break;
 	case MD__DO_REGISTER:
 		in = reg(map);

@@ -126,6 +126,13 @@ static unsigned int busy(struct md__engine *e, const struct md__input *in)
 	return e->wanted ? back_off(e, in) : rest(e, in);
 }
 
+static unsigned int lease_busy(struct md__engine *e, const struct md__input *in)
+{
+	if (in->fits)
+		e->unfit_since = 0;
+	return busy(e, in);
+}
+
 static unsigned int unfit(struct md__engine *e, const struct md__input *in)
 {
 	if (!e->unfit_since)
@@ -327,7 +334,7 @@ static unsigned int live_revoked(struct md__engine *e, const struct md__input *i
 static const handler table[MD__STATES][MD__INS] = {
 	[MD__ACQUIRING] = {
 		[MD__IN_LEASED] = leased,
-		[MD__IN_LEASE_BUSY] = busy,
+		[MD__IN_LEASE_BUSY] = lease_busy,
 		[MD__IN_LEASE_UNFIT] = unfit,
 		[MD__IN_LEASE_REFUSED] = refused,
 		[MD__IN_RELEASE] = unwant,

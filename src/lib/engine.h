@@ -45,7 +45,7 @@ enum md__state {
 
 enum md__in {
 	MD__IN_LEASED,
-	MD__IN_LEASE_BUSY,    /* EAGAIN, EEXIST, EBUSY: try again */
+	MD__IN_LEASE_BUSY,    /* EAGAIN, EEXIST, EBUSY: try again; with @fits */
 	MD__IN_LEASE_UNFIT,   /* ENXIO, ENODATA: the file does not fit now */
 	MD__IN_LEASE_REFUSED, /* any other errno */
 	MD__IN_REGISTERED,    /* all regions, or there are none */
@@ -95,6 +95,7 @@ enum md__in {
  * @now:      CLOCK_MONOTONIC in ns, not 0
  * @broken:   BREAK: when the kernel noticed, ns
  * @deadline: BREAK: the kernel's, ns, not before @broken
+ * @fits:     LEASE_BUSY: the file was seen to fit
  * @parties:  DONE: MD__PARTY_* bits
  * @random:   any number: jitter of a pause that this input begins
  */
@@ -103,6 +104,7 @@ struct md__input {
 	uint64_t now;
 	uint64_t broken;
 	uint64_t deadline;
+	bool fits;
 	unsigned int parties;
 	uint32_t random;
 };
@@ -125,7 +127,7 @@ struct md__engine {
 	uint64_t deadline;    /* earliest of this break, UINT64_MAX: none */
 	uint64_t late_at;     /* a quarter of the deadline's time is left */
 	uint64_t live_since;
-	uint64_t unfit_since; /* first failure to fit of this restore, or 0 */
+	uint64_t unfit_since; /* since then it did not fit in this restore, or 0 */
 	uint64_t retry;	      /* last pause in DEREG or RELEASING, 0: none yet */
 	uint64_t pause;	      /* last pause in BACKOFF without jitter, 0: none */
 };

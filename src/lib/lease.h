@@ -26,6 +26,8 @@ struct md__lease {
 	 * md__service_breaking().
 	 */
 	bool restored;
+	/* acquire() found that the file fits the range, whatever came of it. */
+	bool fits;
 };
 
 /* What a lease says. Times are CLOCK_MONOTONIC in ns. */
@@ -43,8 +45,8 @@ struct md__notice {
  *
  * @check:   fills @result in; no failure is possible but a refusal, in it
  * @acquire: takes the lease and maps the range at @lease->addr; sets
- *           @lease->fd and @lease->generation. On failure md__lease_drop()
- *           cleans up. The errno tells the caller whether to try again:
+ *           @lease->fd and @lease->generation, and @lease->fits as soon as it
+ *           knows. On failure md__lease_drop() cleans up. The errno tells the caller whether to try again:
  *           EAGAIN, EBUSY, EEXIST: yes; ENXIO, ENODATA: for some time
  * @read:    1 with a notice, 0 without; never blocks
  * @release: shuts the mapping, then 0 when the lease is over, or EBUSY while

@@ -186,8 +186,10 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	int dev = md__kmod_device(ctx);
 	void *addr;
 
-	if (dev < 0 || md__kmod_fits(range) || own_blocks(range, lease) ||
-	    map_anchor(ctx, range, lease))
+	if (dev < 0 || md__kmod_fits(range))
+		return -1;
+	lease->fits = true;
+	if (own_blocks(range, lease) || map_anchor(ctx, range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
 		return fail_lease(range);

@@ -225,6 +225,29 @@ static void restore__fits_again__limit_starts_anew(void)
 	CU_ASSERT_EQUAL(eng.state, MD__BACKOFF);
 }
 
+static void be_busy_past_the_limit(bool fits)
+{
+	reach(MD__ACQUIRING);
+	feed(MD__IN_LEASE_UNFIT);
+	now += FIT_LIMIT;
+	feed_timer();
+	feed_in((struct md__input){ .what = MD__IN_LEASE_BUSY, .fits = fits });
+	feed_timer();
+}
+
+static void restore__busy_and_fits__limit_starts_anew(void)
+{
+	be_busy_past_the_limit(true);
+	CU_ASSERT_EQUAL(feed(MD__IN_LEASE_UNFIT), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__BACKOFF);
+}
+
+static void restore__busy_and_not_seen_to_fit__limit_goes_on(void)
+{
+	be_busy_past_the_limit(false);
+	CU_ASSERT_EQUAL(feed(MD__IN_LEASE_UNFIT), MD__DO_LOSE | MD__EV_LOST);
+}
+
 static void restore__broken_while_registering__limit_starts_anew(void)
 {
 	reach(MD__ACQUIRING);
@@ -284,6 +307,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__does_not_fit__lost_at_the_limit),
 	UNIT_CASE(restore__busy_for_long__is_never_lost),
 	UNIT_CASE(restore__fits_again__limit_starts_anew),
+	UNIT_CASE(restore__busy_and_fits__limit_starts_anew),
+	UNIT_CASE(restore__busy_and_not_seen_to_fit__limit_goes_on),
 	UNIT_CASE(restore__broken_while_registering__limit_starts_anew),
 	UNIT_CASE(restore__register_fails__tried_again_until_the_limit),
 	UNIT_CASE(restore__broken_while_registering__nothing_told_twice),

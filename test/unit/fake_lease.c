@@ -84,6 +84,7 @@ static int take(const struct md__range *range, struct md__lease *lease)
 	tries++;
 	if (failures) {
 		failures -= failures != FAKE_FOR_EVER;
+		lease->fits |= failure == EAGAIN;
 		return md__fail(failure, "fake: %s: %s", strerror(failure), range->text);
 	}
 	if (mmap(lease->addr, lease->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,

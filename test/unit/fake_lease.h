@@ -21,7 +21,10 @@ extern const struct md__lease_ops fake_lease;
 
 void fake_lease_reset(void);
 
-/* Let the next acquires fail, or be followed by a break at once. */
+/*
+ * Let the next acquires fail, or be followed by a break at once. With EAGAIN
+ * they have seen that the file fits, with other errors they have not.
+ */
 void fake_lease_fail(unsigned int times, int error);
 void fake_lease_break_next(unsigned int times);
 

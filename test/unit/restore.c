@@ -207,6 +207,51 @@ static void restore__fits_before_the_limit__restored(void)
 	unmap_deregistered();
 }
 
+static void wait_for_try(void)
+{
+	const unsigned int before = fake_lease_tries();
+
+	while (fake_lease_tries() == before) {
+		pump();
+		usleep(500);
+	}
+}
+
+/* Fits, then does not, then is busy until the limit is over, then does not fit. */
+static void restore_with_busy_between(int error)
+{
+	const uint32_t limit_ms = 100;
+	uint64_t began;
+
+	fixture_reopen(PATIENT_MS, limit_ms);
+	map_with_three_regions(MD_MAP_RESTORE);
+	fake_lease_fail(FAKE_FOR_EVER, EAGAIN);
+	break_and_release();
+	wait_for_try();
+	fake_lease_fail(FAKE_FOR_EVER, ENXIO);
+	wait_for_try();
+	began = md__now();
+	fake_lease_fail(FAKE_FOR_EVER, error);
+	do
+		wait_for_try();
+	while (md__now() - began <= limit_ms * MD__MSEC);
+	fake_lease_fail(1, ENXIO);
+}
+
+static void restore__seen_to_fit_between__limit_starts_anew(void)
+{
+	restore_with_busy_between(EAGAIN);
+	pass_event(MD_EVENT_RESTORED);
+	unmap_deregistered();
+}
+
+static void restore__not_seen_to_fit_between__lost_after_the_limit(void)
+{
+	restore_with_busy_between(EBUSY);
+	pass_event(MD_EVENT_LOST);
+	unmap_deregistered();
+}
+
 static void restore__refused__lost_at_once(void)
 {
 	struct md_event *event;
@@ -325,6 +370,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__asked_while_backing_off__cuts_the_pause_short),
 	UNIT_CASE(restore__does_not_fit__lost_after_the_limit),
 	UNIT_CASE(restore__fits_before_the_limit__restored),
+	UNIT_CASE(restore__seen_to_fit_between__limit_starts_anew),
+	UNIT_CASE(restore__not_seen_to_fit_between__lost_after_the_limit),
 	UNIT_CASE(restore__refused__lost_at_once),
 	UNIT_CASE(restore__region_fails__all_or_none),
 	UNIT_CASE(restore__region_fails_for_long__lost_with_its_errno),
