@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* The example md_ping, as it is shipped, with its file broken under it. */
+/* The example programs, as they are shipped. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 #include "holder.h"
 #include "lib_vandal.h"
 #include "suite.h"
+
+#define GREETING "Hello, persistent world\n"
 
 #define LENGTH (256 * KIB)
 #define PINGS "200"
@@ -43,6 +45,35 @@ static pid_t start(struct program *p)
 	return child_start_with_files(run_program, p);
 }
 
+static const char *rdma_address(void)
+{
+	const char *addr = getenv("MD_ADDR");
+
+	if (!addr)
+		suite_skip("MD_ADDR does not say which address the RDMA device has");
+	return addr;
+}
+
+/* Proves: the line that the second process writes is in the file when both have ended. */
+static void lib_hello__two_processes__line_is_in_the_file(const void *unused)
+{
+	const char *addr = rdma_address();
+	struct holder file;
+	struct program holder = { .argv = { HELLO, addr, file.path }, .out = -1 };
+	struct program peer = { .argv = { HELLO, addr }, .out = -1 };
+	char line[sizeof(GREETING)] = "";
+	pid_t held;
+
+	(void)unused;
+	holder_file(&file, suite_fs[0], "leased", 4096);
+	held = start(&holder);
+	CHECK(wait_until(holder_exists, NULL, SUITE_WAIT_MS));
+	child_finish(start(&peer));
+	child_finish(held);
+	CHECK_EQ(pread(file.fd, line, strlen(GREETING), 0), (ssize_t)strlen(GREETING));
+	CHECK(!strcmp(line, GREETING));
+}
+
 static void check_summary(int from)
 {
 	unsigned long pings = 0, reconnects = 0;
@@ -60,7 +91,7 @@ static void check_summary(int from)
 /* Proves: server and client of the example get every byte of every ping right. */
 static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 {
-	const char *addr = getenv("MD_ADDR");
+	const char *addr = rdma_address();
 	struct holder file;
 	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-f", file.path, "-S",
 					    "65536", "-V" },
@@ -72,8 +103,6 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 	pid_t served, pinged;
 
 	(void)unused;
-	if (!addr)
-		suite_skip("MD_ADDR does not say which address the RDMA device has");
 	holder_file(&file, suite_fs[0], "leased", LENGTH);
 	v = vandal_start(file.path, changes, PAUSE_US, NULL);
 	/* The server listens before it maps. */
@@ -92,6 +121,7 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 }
 
 static const struct suite_case cases[] = {
+	SUITE_CASE(lib_hello__two_processes__line_is_in_the_file),
 	SUITE_CASE(lib_md_ping__holes_punched__every_byte_verified),
 	{},
 };
