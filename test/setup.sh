@@ -21,7 +21,7 @@ declare -A packages=(
 		librdmacm-dev libpmem-dev libcunit1-dev'
 	# gcc-12 is the compiler that the kernel headers name; libelf1 is what
 	# their objtool links to. Guests run the host's programs.
-	[guest]='gcc-12 libelf1 make kmod cpio xz-utils procps busybox-static
+	[guest]='gcc-12 libelf1 make kmod cpio xz-utils zstd procps busybox-static
 		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
 		ibverbs-utils rdmacm-utils'
 	[check]='clang clang-format sparse'

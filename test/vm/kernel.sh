@@ -11,9 +11,12 @@
 # never installed; removing the directory fetches the newest again.
 set -euo pipefail
 
-# What --kernel names: the meta package that knows the newest release.
-declare -A meta=(
-	[6.1]=linux-image-amd64
+# What --kernel names: the suite where linux-image-amd64 is that kernel. One
+# that the machine has no package lists for is asked by an apt configuration of
+# our own, so that the machine's stays as it is.
+declare -A suites=(
+	[6.1]=bookworm
+	[6.12]=bookworm-backports
 )
 
 kernel=6.1
@@ -23,8 +26,9 @@ while (($#)); do
 	*)		echo "kernel: unknown option $1" >&2; exit 2 ;;
 	esac
 done
-if [[ ! ${meta[$kernel]-} ]]; then
-	echo "kernel: no kernel '$kernel'; there are: ${!meta[*]}" >&2
+suite=${suites[$kernel]-}
+if [[ ! $suite ]]; then
+	echo "kernel: no kernel '$kernel'; there are: ${!suites[*]}" >&2
 	exit 2
 fi
 
@@ -33,33 +37,60 @@ mkdir -p "$cache"
 cache=$(realpath "$cache")
 dir=$cache/linux-$kernel
 
+own_apt=() # options that make apt use our configuration
+
+# The suites that the machine's package sources name, with their addresses.
+configured()
+{
+	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' \
+		'Created-By: Packages'
+}
+
+# Have apt read the suite's lists into a directory of ours.
+use_own_apt()
+{
+	local dir=$1/apt uri keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	uri=$(configured | sed -n 's/^bookworm //p' | head -n 1)
+	[[ $uri ]] || return 1
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+	echo "deb [signed-by=$keys] $uri $suite main" >"$dir/sources.list"
+	own_apt=(-o "Dir::Etc::SourceList=$dir/sources.list"
+		-o Dir::Etc::SourceParts=/dev/null
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir"
+		-o Dir::State::Status=/dev/null
+		-o "APT::Sandbox::User=$(id -un)")
+	apt-get -qq "${own_apt[@]}" update >&2
+}
+
+# The machine's package lists may be absent or out of date.
 apt_update()
 {
 	local sudo=()
 
+	((${#own_apt[@]} == 0)) || return 0
 	((EUID == 0)) || sudo=(sudo)
 	"${sudo[@]}" apt-get -qq update >&2 || true
 }
 
-# The release of the newest kernel, as its packages are named after it.
-newest()
+# depends PACKAGE PATTERN: the first dependency of that form
+depends()
 {
-	apt-cache depends --no-recommends --no-suggests "${meta[$kernel]}" \
-		2>/dev/null |
-		sed -n "s/.*Depends: linux-image-\($kernel\..*\)/\1/p" |
-		head -n 1
+	apt-cache "${own_apt[@]}" depends --no-recommends --no-suggests "$1" \
+		2>/dev/null | sed -n "s/.*Depends: \($2\)$/\1/p" | head -n 1
 }
 
 download()
 {
-	local release kbuild
+	local image release kbuild
 
-	release=$(newest)
-	[[ $release ]] || return 1
-	kbuild=linux-kbuild-$kernel
-	(cd "$1" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download \
-		"linux-image-$release" \
-		"linux-headers-$release" \
+	image=$(depends linux-image-amd64 "linux-image-$kernel\..*")
+	release=${image#linux-image-}
+	kbuild=$(depends "linux-headers-$release" 'linux-kbuild-.*')
+	[[ $release && $kbuild ]] || return 1
+	(cd "$1" && apt-get -qq "${own_apt[@]}" \
+		-o APT::Sandbox::User="$(id -un)" download \
+		"$image" "linux-headers-$release" \
 		"linux-headers-${release%-amd64}-common" "$kbuild" >&2) ||
 		return 1
 	echo "$release" >"$1/release"
@@ -80,16 +111,31 @@ relocate()
 		xargs -0 sed -i "s|/usr/src/linux-|$final&|g"
 }
 
+# field FILE OFFSET SIZE: an unsigned number in it
+field()
+{
+	od -A n -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
+}
+
 # An emulated CPU takes seconds to decompress the kernel: do it here. The
-# kernel's PVH entry lets QEMU boot the result.
+# kernel's PVH entry lets QEMU boot the result. Where the payload is, and that
+# four bytes with its size follow it: Documentation/arch/x86/boot.rst.
 decompress()
 {
-	local vmlinuz=$1 offset
+	local image=$1 start length tool
 
-	offset=$(LC_ALL=C grep -abom1 -P '\xfd7zXZ\x00' "$vmlinuz" |
-		tr -d '\0')
-	# More follows the stream: xz stops before tail does.
-	xz -dc --single-stream < <(tail -c "+$((${offset%%:*} + 1))" "$vmlinuz")
+	start=$((($(field "$image" $((0x1f1)) 1) + 1) * 512 +
+		$(field "$image" $((0x248)) 4)))
+	length=$(($(field "$image" $((0x24c)) 4) - 4))
+	case $(od -A n -t x1 -j "$start" -N 4 "$image" | tr -d ' ') in
+	28b52ffd)	tool=zstd ;;
+	fd377a58)	tool=xz ;;
+	*)
+		echo "kernel: $image is compressed in an unknown way" >&2
+		return 1 ;;
+	esac
+	# More follows: head stops before tail does.
+	head -c "$length" < <(tail -c "+$((start + 1))" "$image") | "$tool" -dc
 }
 
 fetch()
@@ -97,9 +143,12 @@ fetch()
 	local new=$1 deb release
 
 	mkdir "$new/root"
-	echo "kernel: fetching Linux $kernel and its headers into $dir" >&2
+	if ! configured | grep -q "^$suite " && ! use_own_apt "$new"; then
+		echo "kernel: apt-get cannot read the suite $suite; is this" \
+			"Debian 12, and its mirror reachable?" >&2
+		return 1
+	fi
 	if ! download "$new"; then
-		# The machine's package lists may be absent or out of date.
 		apt_update
 		rm -f "$new"/*.deb
 		if ! download "$new"; then
@@ -108,6 +157,7 @@ fetch()
 			return 1
 		fi
 	fi
+	rm -rf "$new/apt"
 	for deb in "$new"/*.deb; do
 		dpkg-deb --extract "$deb" "$new/root"
 		rm "$deb"
