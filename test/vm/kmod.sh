@@ -46,7 +46,8 @@ done
 
 log=$dir/.log
 status=0
-make -C "$KDIR" M="$dir" -j2 ${testing:+MAPDIRECT_TESTING=1} "${args[@]}" \
+# BTF would need pahole.
+make -C "$KDIR" M="$dir" -j2 CONFIG_DEBUG_INFO_BTF_MODULES= ${testing:+MAPDIRECT_TESTING=1} "${args[@]}" \
 	modules >"$log" 2>&1 || status=$?
 if ((status)); then
 	cat "$log" >&2

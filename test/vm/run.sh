@@ -28,6 +28,7 @@
 # what is still in use then is reported in the kernel log.
 #
 # MD_VM_MEM (default 2G) is the memory of the guest without the NVDIMMs.
+# MD_VM_ACCEL is kvm or tcg (default: what accel.sh finds to work).
 #
 # Exit code: COMMAND's (128+N if signal N killed it);
 #   3    the kernel log has a report that was not declared, or lacks one that was
@@ -144,12 +145,8 @@ opt()
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 cmdline=(console=ttyS0 panic=-1 oops=panic mitigations=off
 	printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=60)
-if [[ -r /dev/kvm && -w /dev/kvm ]]; then
-	accel=kvm:tcg
-else
-	accel=tcg
-	cmdline+=(tsc=unstable)
-fi
+accel=${MD_VM_ACCEL:-$(bash "$here/accel.sh" --kernel "$kernel")}
+[[ $accel == kvm ]] || cmdline+=(tsc=unstable)
 qemu=(
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
