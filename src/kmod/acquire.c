@@ -227,19 +227,19 @@ static void md_abandon(struct md_lease *l)
 /* An open of our own: deleting a lease wipes the signal owner of its file. */
 static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 {
-	struct fd f = fdget(arg->fd);
+	struct file *file = fget(arg->fd);
 	struct md_lease *l = NULL;
 	struct file *own;
 	int err;
 
-	if (!f.file)
+	if (!file)
 		return ERR_PTR(-EBADF);
-	err = md_check_file(f.file, arg);
+	err = md_check_file(file, arg);
 	if (!err)
-		err = md_check_anchor(file_inode(f.file), arg);
+		err = md_check_anchor(file_inode(file), arg);
 	if (err)
 		goto out;
-	own = dentry_open(&f.file->f_path, O_RDWR | O_LARGEFILE, current_cred());
+	own = dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
 	if (IS_ERR(own)) {
 		err = PTR_ERR(own);
 		goto out;
@@ -250,7 +250,7 @@ static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 		err = -ENOMEM;
 	}
 out:
-	fdput(f);
+	fput(file);
 	return err ? ERR_PTR(err) : l;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/pid.h>
 
+#include "compat.h"
 #include "lease.h"
 #include "protect.h"
 #include "trace.h"
@@ -132,9 +133,9 @@ static u64 md_break_cap(void)
 #define MD_NEVER ((1UL << 60) + (1UL << 30))
 
 /* Under flc_lock. false: the lease stays until we delete it. */
-static bool md_lm_break(struct file_lock *fl)
+static bool md_lm_break(md_file_lease *fl)
 {
-	struct md_lease *l = (struct md_lease *)fl->fl_owner;
+	struct md_lease *l = (struct md_lease *)md_fl(fl, owner);
 	u64 deadline = md_break_cap();
 
 	if (fl->fl_break_time) { /* 0: lease-break-time is 0, no limit */
@@ -158,16 +159,16 @@ static bool md_lm_break(struct file_lock *fl)
  * that it waited for is gone and this one has come instead: then it would wait
  * without our knowledge. Whether it does can be seen once it is queued.
  */
-static bool md_lm_breaker_owns_lease(struct file_lock *fl)
+static bool md_lm_breaker_owns_lease(md_file_lease *fl)
 {
-	struct md_lease *l = (struct md_lease *)fl->fl_owner;
+	struct md_lease *l = (struct md_lease *)md_fl(fl, owner);
 
-	if (!(fl->fl_flags & FL_UNLOCK_PENDING)) /* lm_break was not called */
+	if (!(md_fl(fl, flags) & FL_UNLOCK_PENDING)) /* lm_break was not called */
 		queue_work(md_wq, &l->break_work);
 	return false;
 }
 
-static const struct lock_manager_operations md_lm_ops = {
+static const md_lease_ops md_lm_ops = {
 	.lm_breaker_owns_lease = md_lm_breaker_owns_lease,
 	.lm_break = md_lm_break,
 	.lm_change = lease_modify,
@@ -176,21 +177,21 @@ static const struct lock_manager_operations md_lm_ops = {
 /* Whole-file, shared: layout leases know no ranges. Caller's rights count. */
 int md_break_arm_lease(struct md_lease *l)
 {
-	struct file_lock *fl = locks_alloc_lock();
+	md_file_lease *fl = md_alloc_file_lease();
 	int err;
 
 	if (!fl)
 		return -ENOMEM;
 	fl->fl_lmops = &md_lm_ops;
-	fl->fl_flags = FL_LAYOUT;
-	fl->fl_type = F_RDLCK;
-	fl->fl_end = OFFSET_MAX;
-	fl->fl_owner = l;
-	fl->fl_pid = current->tgid;
-	fl->fl_file = l->file;
+	md_fl(fl, flags) = FL_LAYOUT;
+	md_fl(fl, type) = F_RDLCK;
+	md_fl(fl, owner) = l;
+	md_fl(fl, pid) = current->tgid;
+	md_fl(fl, file) = l->file;
+	md_file_lease_whole(fl);
 	err = vfs_setlease(l->file, F_RDLCK, &fl, NULL);
 	if (err)
-		locks_free_lock(fl);
+		md_free_file_lease(fl);
 	return err;
 }
 
@@ -207,15 +208,16 @@ void md_break_disarm_lease(struct md_lease *l)
 static bool md_break_note_waiter(struct md_lease *l)
 {
 	struct file_lock_context *ctx = l->inode->i_flctx;
-	struct file_lock *fl, *waiter;
+	md_file_lease *fl;
+	md_waiter *waiter;
 	pid_t tgid = 0;
 
 	/* Under this lock they come and go, see __break_lease(). */
 	spin_lock(&ctx->flc_lock);
-	list_for_each_entry(fl, &ctx->flc_lease, fl_list)
-		list_for_each_entry(waiter, &fl->fl_blocked_requests, fl_blocked_member)
-			if (waiter->fl_flags & FL_LAYOUT)
-				tgid = waiter->fl_pid;
+	md_for_each_file_lease(fl, ctx)
+		md_for_each_waiter(waiter, fl)
+			if (md_waiter_get(waiter, flags) & FL_LAYOUT)
+				tgid = md_waiter_get(waiter, pid);
 	spin_unlock(&ctx->flc_lock);
 	return tgid && md_break_note_by(l, MAPDIRECT_REASON_LAYOUT, md_breaker_find(tgid));
 }

@@ -8,6 +8,7 @@
 #include <linux/page-flags.h>
 #include <linux/xarray.h>
 
+#include "compat.h"
 #include "dax.h"
 
 /* How fs/dax.c packs an entry of i_pages; it has no header for this. */
@@ -46,7 +47,7 @@ static bool md_dax_adopt(struct page *page, struct address_space *mapping, pgoff
 	bool ours;
 
 	xa_lock_irq(&mapping->i_pages);
-	ours = page->mapping == (void *)PAGE_MAPPING_DAX_COW && page->index == 1 &&
+	ours = md_dax_page_marked(page) && page->index == 1 &&
 	       md_dax_entry_is(mapping, index, page_to_pfn(page));
 	if (ours) {
 		page->mapping = mapping;

@@ -9,6 +9,7 @@
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "lease.h"
 
 #define MD_EVENT_SIZE_V1 offsetofend(struct mapdirect_event, breaker_comm)
@@ -145,8 +146,7 @@ const struct file_operations md_lease_fops = {
 	.unlocked_ioctl = md_lease_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = md_mmap,
-	.mmap_supported_flags = MAP_SYNC,
+	MD_FOPS_MMAP_SYNC,
 	.show_fdinfo = md_show_fdinfo,
 	.release = md_file_release,
-	.llseek = no_llseek,
 };

@@ -72,7 +72,6 @@ static const struct file_operations md_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = md_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = no_llseek,
 };
 
 static struct miscdevice md_misc = {

@@ -17,6 +17,7 @@
 #include <linux/pfn_t.h>
 #include <linux/pseudo_fs.h>
 
+#include "compat.h"
 #include "lease.h"
 
 static struct vfsmount *md_mnt;
@@ -112,16 +113,14 @@ static vm_fault_t md_fault(struct vm_fault *vmf)
 		pfn_t p = pfn_to_pfn_t(pfn);
 
 		p.val |= PFN_DEV | PFN_MAP;
-		if (vmf->flags & FAULT_FLAG_WRITE)
-			ret = vmf_insert_mixed_mkwrite(vmf->vma, vmf->address, p);
-		else
-			ret = vmf_insert_mixed(vmf->vma, vmf->address, p);
+		/* writable as the vma is, see drivers/dax/device.c */
+		ret = vmf_insert_mixed(vmf->vma, vmf->address, p);
 	}
 	up_read(&l->gate);
 	return ret;
 }
 
-static vm_fault_t md_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
+static vm_fault_t md_huge_fault(struct vm_fault *vmf, md_fault_size size)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct md_lease *l = vma->vm_private_data;
@@ -129,7 +128,7 @@ static vm_fault_t md_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
 	unsigned long pfn;
 	vm_fault_t ret;
 
-	if (size != PE_SIZE_PMD || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+	if (!md_fault_is_pmd(size) || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return VM_FAULT_FALLBACK;
 	down_read(&l->gate);
 	ret = md_find_pfn(l, vmf, linear_page_index(vma, start), HPAGE_PMD_ORDER, &pfn);
@@ -173,7 +172,7 @@ int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma)
 		return -ENXIO;
 	if (READ_ONCE(l->state) != MAPDIRECT_STATE_LIVE)
 		return -EAGAIN;
-	vma->vm_flags |= VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP;
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &md_vm_ops;
 	vma->vm_private_data = l;
 	return 0;
