@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Show it all on a Debian 12 machine that has nothing but git:
 #
-#   bash examples/demo.sh
+#   bash examples/demo.sh [--kernel K]
 #
 # Installs what is missing, builds, boots a guest with emulated persistent memory
 # and soft-RoCE, and plays demo/play.sh in it. Logs are left in build/demo.
+# K is the guest's kernel, 6.1 (Debian 12, the default) or 6.12 (Debian 13).
 # Exit code 0 if all five breaks were survived without a lost or foreign byte.
 set -euo pipefail
 
@@ -19,5 +20,5 @@ if ! { cmake --preset release && cmake --build --preset release; } \
 	exit 1
 fi
 echo "booting ..."
-exec bash test/vm/run.sh --time 200 --out build/demo -- \
+exec bash test/vm/run.sh "$@" --time 200 --out build/demo -- \
 	bash examples/demo/play.sh "$PWD/build/release/examples"
