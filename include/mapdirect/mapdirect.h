@@ -55,7 +55,8 @@ const char *md_errmsg(void);
  * @flags:           MD_OPEN_* bits
  * @drain_budget_ms: how long a break waits for open uses, for peers and for
  *                   the acknowledgement of MD_EVENT_BREAK before it goes on
- *                   without them; 1 to 60000, 0 means 250
+ *                   without them; 1 to 60000, 0 means 250; never more than
+ *                   half of the time to the kernel's deadline
  * @restore_limit_ms: how long MD_MAP_RESTORE and md_restore() keep trying
  *                   while the file is never seen to fit (it is too short, or
  *                   has holes that may not be filled) before the map is lost;
@@ -75,7 +76,8 @@ struct md_context_attr {
  * @attr: settings, or NULL for the defaults
  *
  * Starts the service thread that carries out breaks, unless MD_OPEN_NO_THREAD.
- * The thread blocks all signals. Opens no device: that waits for md_map().
+ * The thread blocks all signals. Opens no device: md_map() and md_query() do
+ * when first called.
  *
  * errno: EINVAL (unknown flag, size or value), ENOMEM, EMFILE, ENFILE, EAGAIN
  * (no thread).
@@ -100,7 +102,9 @@ int md_close(struct md_context *ctx);
  *
  * Poll it for POLLIN; do not read or close it. With a service thread it is
  * readable when md_get_event() has something; with MD_OPEN_NO_THREAD also when
- * md_process() is to be called.
+ * md_process() is to be called. It stays the same until md_close().
+ *
+ * Returns the descriptor. errno: EINVAL (no context), ECHILD.
  */
 int md_fd(struct md_context *ctx);
 
@@ -130,7 +134,8 @@ enum md_provider {
  * struct md_query_result - what md_query() found
  * @size:               in: sizeof(struct md_query_result)
  * @provider:           who could lease the range; MD_PROVIDER_NONE if nobody
- * @error:              0, or the errno that md_map() would fail with
+ * @error:              0, or the errno that md_map() without MD_MAP_ALLOCATE
+ *                      would fail with
  * @file_size:          bytes
  * @unallocated_offset: file offset of the first hole or unwritten extent in
  *                      the range (MD_MAP_ALLOCATE would fill it)
@@ -210,16 +215,17 @@ enum md_map_state {
  * RLIMIT_MEMLOCK (once here and once per region) unless CAP_IPC_LOCK.
  *
  * Blocks while pages are faulted in and pinned. A break that comes during the
- * call makes it fail with EAGAIN. What the range shares with other files
+ * call makes it fail with EAGAIN. Blocks that MD_MAP_ALLOCATE has added stay in
+ * the file if the call fails after that (ENOSPC, say). What the range shares with other files
  * (reflink) is copied first, which takes space and breaks leases that others
  * hold on the file.
  *
  * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (not a regular file), EACCES (not
- * open for reading and writing), ENODEV (not DAX), EOPNOTSUPP (file system or
+ * open for reading and writing, or no permission for the device), ENODEV (not DAX), EOPNOTSUPP (file system or
  * provider), ENXIO (beyond the end of the file), ENODATA (not allocated, and
  * no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
  * EEXIST (overlaps another lease), EAGAIN (break under way), EBUSY (extents
- * not stable), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ECHILD.
+ * not stable), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
  */
 struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
 		      const struct md_map_attr *attr);
@@ -230,7 +236,8 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
  *
  * Events of the map that were not fetched are dropped. In a break it joins in
  * and finishes it. If somebody else still pins pages (a vmsplice, say), the
- * kernel keeps the lease until they are gone; the call does not wait.
+ * kernel keeps the lease until they are gone; the call does not wait for that,
+ * but for the step that a break or a restore is in.
  *
  * errno: EBUSY (regions, attached queue pairs, open uses or unacknowledged
  * events are left), ECHILD.
@@ -281,10 +288,13 @@ void md_map_put(struct md_map *map);
  * @offset: bytes from the start of the map
  * @length: bytes; offset + length within the map
  *
- * Flushes CPU caches (libpmem). What a peer wrote is covered once its
- * completion was seen, by whatever means the application has. Works in an open
- * use also while a break is under way; the break waits for it. Durable data
- * stays in the file across any break, save what the breaker itself removes.
+ * Flushes CPU caches (libpmem). What a peer wrote is covered if it is known to
+ * be complete: a message that the peer sent over the same adapter after the
+ * write completed has been received here, or the peer has read it back by RDMA
+ * (with IBV_ACCESS_RELAXED_ORDERING only the latter), see mapdirect(7). Works
+ * in an open use also while a break is under way; the break waits for it.
+ * Durable data stays in the file across any break, save what the breaker
+ * itself removes. Blocks for the flush.
  *
  * errno: EINVAL (range), EAGAIN (no lease any more), ESTALE (lost), ECHILD.
  */
@@ -295,11 +305,12 @@ int md_persist(struct md_map *map, size_t offset, size_t length);
  * @map: a map
  *
  * Starts what a break does: the gate is shut, MD_EVENT_BREAK is reported with
- * reason MD_REASON_RELEASE, and so on to MD_EVENT_RELEASED. Does not wait. The
- * map then stays RELEASED until md_restore(), MD_MAP_RESTORE notwithstanding.
+ * reason MD_REASON_RELEASE, and so on to MD_EVENT_RELEASED. Waits for none of
+ * these, but for the step that a break or a restore of this map is in. The map
+ * then stays RELEASED until md_restore(), MD_MAP_RESTORE notwithstanding.
  * In a break it only has that last effect.
  *
- * errno: ESTALE (lost), ECHILD.
+ * errno: EINVAL (no map), ESTALE (lost), ECHILD.
  */
 int md_release(struct md_map *map);
 
@@ -308,11 +319,11 @@ int md_release(struct md_map *map);
  * @map: a map
  *
  * Needed without MD_MAP_RESTORE, or after md_release(); otherwise cuts short
- * the pause before the next try. Does not wait: MD_EVENT_RESTORED or
- * MD_EVENT_LOST tells. Starts only when no use is open. Nothing to do on a
+ * the pause before the next try. Waits only for the step that a break is in:
+ * MD_EVENT_RESTORED or MD_EVENT_LOST tells. Starts only when no use is open. Nothing to do on a
  * LIVE map is success.
  *
- * errno: ESTALE (lost), ECHILD.
+ * errno: EINVAL (no map), ESTALE (lost), ECHILD.
  */
 int md_restore(struct md_map *map);
 
@@ -384,9 +395,10 @@ int md_dereg_mr(struct md_mr *mr);
  * If a break's drain budget runs out, attached queue pairs are set to the
  * error state (ibv_modify_qp(3), IBV_QPS_ERR), which ends their traffic; each
  * is told by MD_EVENT_QP_FENCED. A queue pair may be attached to several maps.
- * The library does nothing else to it. Works in every state of the map.
+ * The library does nothing else to it. Works in every state of the map, and
+ * waits for the step that a break or a restore of it is in.
  *
- * errno: EINVAL (peer is not NULL), EEXIST (attached already), ENOMEM, ECHILD.
+ * errno: EINVAL (no map, no queue pair, or a peer), EEXIST (attached already), ENOMEM, ECHILD.
  */
 int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
 
@@ -395,9 +407,10 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
  * @map: the map
  * @qp:  the queue pair
  *
- * Its MD_EVENT_QP_FENCED, if not fetched yet, is dropped.
+ * Its MD_EVENT_QP_FENCED, if not fetched yet, is dropped. Waits for the step
+ * that a break is in; after it, no break touches the queue pair.
  *
- * errno: ENOENT (not attached), EBUSY (its event was fetched and not
+ * errno: EINVAL (no map, no queue pair), ENOENT (not attached), EBUSY (its event was fetched and not
  * acknowledged), ECHILD.
  */
 int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
@@ -410,9 +423,10 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
  * For applications that recall peers by their own protocol and find one that
  * does not answer. Stops traffic; the barrier is the deregistration that the
  * break does next. Reported by MD_EVENT_QP_FENCED. Nothing to do on one
- * that was fenced already.
+ * that was fenced already. Blocks for ibv_modify_qp(3), and waits for the step
+ * that a break is in.
  *
- * errno: ENOENT (not attached), ECHILD, and what ibv_modify_qp() fails with.
+ * errno: EINVAL (no map, no queue pair), ENOENT (not attached), ECHILD, and what ibv_modify_qp() fails with.
  */
 int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
 

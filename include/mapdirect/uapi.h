@@ -3,9 +3,11 @@
  * The interface of /dev/mapdirect, shared by the module and the library.
  *
  * Every structure is extended only at its end. The size that the caller was
- * built with travels in the ioctl number (_IOC_SIZE): a shorter structure is
- * padded with zeroes, a longer one is accepted as long as the part that the
- * module does not know is zero, and refused with E2BIG otherwise.
+ * built with travels in the ioctl number (_IOC_SIZE). What the caller fills
+ * (MAPDIRECT_IOC_LEASE): a shorter structure is padded with zeroes, a longer
+ * one is accepted as long as the part that the module does not know is zero,
+ * and refused with E2BIG otherwise. What the module fills (INFO, STATUS): cut
+ * to the size of a shorter one, and the unknown part of a longer one is zeroed.
  */
 #ifndef MAPDIRECT_UAPI_H
 #define MAPDIRECT_UAPI_H

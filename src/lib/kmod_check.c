@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -166,17 +167,35 @@ static bool has_cap_lease(void)
 	       data[CAP_TO_INDEX(CAP_LEASE)].effective & CAP_TO_MASK(CAP_LEASE);
 }
 
+/* As generic_setlease() in fs/locks.c asks of the caller. */
 static int foresee_lease(const struct md__range *range)
 {
+	uid_t fsuid = (uid_t)setfsuid((uid_t)-1); /* which changes nothing */
 	struct stat st;
 
-	if (fstat(range->fd, &st) == 0 && st.st_uid != geteuid() && !has_cap_lease())
+	if (fstat(range->fd, &st) == 0 && st.st_uid != fsuid && !has_cap_lease())
 		return md__fail(EPERM,
 				"only the owner of the file (uid %u) or CAP_LEASE may lease: %s",
 				(unsigned int)st.st_uid, range->text);
 	if (md__proc_number("/proc/sys/fs/leases-enable") == 0)
-		return md__fail(ENOLCK, "leases are switched off: sysctl fs.leases-enable=1");
+		return md__fail(
+			ENOLCK,
+			"leases are switched off: sysctl fs.leases-enable=1: no lease of %s",
+			range->text);
 	return 0;
+}
+
+int md__kmod_may(const struct md__range *range)
+{
+	return foresee_file_system(range) || foresee_lease(range) ? -1 : 0;
+}
+
+/* How long a breaker may have to wait, in ms. */
+static uint32_t longest_break(const struct md_query_result *result)
+{
+	uint32_t cap = result->break_cap_ms, time = result->lease_break_ms;
+
+	return time && time < cap ? time : cap;
 }
 
 void md__kmod_check(struct md_context *ctx, const struct md__range *range,
@@ -190,9 +209,10 @@ void md__kmod_check(struct md_context *ctx, const struct md__range *range,
 	result->provider = MD_PROVIDER_KMOD;
 	if (check_size(range) || foresee_lease(range) || check_holes(range))
 		goto refused;
-	snprintf(result->reason, sizeof(result->reason),
-		 "the kernel module would lease %s; a break ends after %u ms at the latest",
-		 range->text, result->break_cap_ms);
+	snprintf(
+		result->reason, sizeof(result->reason),
+		"the kernel module would lease %s; who has not ended a break after %u ms is killed",
+		range->text, longest_break(result));
 	return;
 
 refused:

@@ -16,6 +16,9 @@ int md__kmod_device(struct md_context *ctx);
  */
 int md__kmod_fits(const struct md__range *range);
 
+/* Would the module lease it to this caller, on this file system? 0, or -1. */
+int md__kmod_may(const struct md__range *range);
+
 /* md__lease_ops.check */
 void md__kmod_check(struct md_context *ctx, const struct md__range *range,
 		    struct md_query_result *result);

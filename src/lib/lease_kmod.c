@@ -189,6 +189,9 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	if (dev < 0 || md__kmod_fits(range))
 		return -1;
 	lease->fits = true;
+	/* What the module would refuse is not worth a change to the file. */
+	if (md__kmod_may(range))
+		return -1;
 	if (own_blocks(range, lease) || map_anchor(ctx, range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)

@@ -80,20 +80,25 @@ static int check_args(const struct ibv_pd *pd, const struct md_map *map, size_t 
 	if (map->ctx->forked)
 		return md__fail_forked();
 	if (!length || offset > map->range.length || length > map->range.length - offset)
-		return md__fail(EINVAL, "%zu bytes at %zu: not inside the %llu bytes of the map",
-				length, offset, (unsigned long long)map->range.length);
+		return md__fail(
+			EINVAL,
+			"%zu bytes at %zu: not inside the %llu bytes of the map: offsets count from its start: %s",
+			length, offset, (unsigned long long)map->range.length, map->range.text);
 	if (access & REFUSED)
 		return md__fail(
 			EOPNOTSUPP,
-			"access 0x%x: ON_DEMAND, MW_BIND, ZERO_BASED and HUGETLB do not go with a region that is deregistered in a break",
-			access);
+			"access 0x%x: leave out ON_DEMAND, MW_BIND, ZERO_BASED and HUGETLB: a break deregisters the region: %s",
+			access, map->range.text);
 	if (access & ~ALLOWED)
-		return md__fail(EINVAL, "access 0x%x has unknown bits", access);
+		return md__fail(EINVAL,
+				"access 0x%x has unknown bits: use those of md_reg_mr(3): %s",
+				access, map->range.text);
 	if (access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
 	    !(access & IBV_ACCESS_LOCAL_WRITE))
-		return md__fail(EINVAL,
-				"access 0x%x: remote write and atomic need IBV_ACCESS_LOCAL_WRITE",
-				access);
+		return md__fail(
+			EINVAL,
+			"access 0x%x: remote write and atomic need IBV_ACCESS_LOCAL_WRITE: add it: %s",
+			access, map->range.text);
 	return 0;
 }
 

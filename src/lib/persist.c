@@ -50,8 +50,10 @@ int md_persist(struct md_map *map, size_t offset, size_t length)
 	if (map->ctx->forked)
 		return md__fail_forked();
 	if (offset > map->range.length || length > map->range.length - offset)
-		return md__fail(EINVAL, "%zu bytes at %zu: not inside the %llu bytes of the map",
-				length, offset, (unsigned long long)map->range.length);
+		return md__fail(
+			EINVAL,
+			"%zu bytes at %zu: not inside the %llu bytes of the map: offsets count from its start: %s",
+			length, offset, (unsigned long long)map->range.length, map->range.text);
 	pthread_rwlock_rdlock(&map->persist_lock);
 	done = map->persistable;
 	if (done)

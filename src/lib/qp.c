@@ -133,9 +133,10 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 	if (!at)
 		return fail_not_attached(map, qp);
 	if (lent)
-		return md__fail(EBUSY,
-				"queue pair 0x%x: acknowledge its MD_EVENT_QP_FENCED, then detach",
-				qp->qp_num);
+		return md__fail(
+			EBUSY,
+			"queue pair 0x%x: acknowledge its MD_EVENT_QP_FENCED, then detach it from the map of %s",
+			qp->qp_num, map->range.text);
 	free(at);
 	return 0;
 }
@@ -158,7 +159,9 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp)
 	if (!at)
 		return fail_not_attached(map, qp);
 	if (err)
-		return md__fail(err, "queue pair 0x%x cannot be set to the error state: %s",
-				qp->qp_num, strerror(err));
+		return md__fail(
+			err,
+			"queue pair 0x%x cannot be set to the error state: %s: destroy it, or deregister the regions of %s",
+			qp->qp_num, strerror(err), map->range.text);
 	return 0;
 }

@@ -13,25 +13,25 @@
 /* Longer paths lose their beginning: the end tells files apart. */
 #define NAME_MAX_SHOWN 52
 
-static void name_range(struct md__range *range)
+/* "..." and NUL */
+#define NAME_SIZE (NAME_MAX_SHOWN + 4)
+
+static void name_file(int fd, char name[NAME_SIZE])
 {
 	char link[32], path[4096];
 	const char *shown = path, *cut = "";
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", range->fd);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, path, sizeof(path) - 1);
 	if (n < 0)
-		n = snprintf(path, sizeof(path), "file descriptor %d", range->fd);
+		n = snprintf(path, sizeof(path), "file descriptor %d", fd);
 	path[n] = '\0';
 	if (n > NAME_MAX_SHOWN) {
 		shown += n - NAME_MAX_SHOWN;
 		cut = "...";
 	}
-	snprintf(range->text, sizeof(range->text), "bytes %llu to %llu of %s%.*s",
-		 (unsigned long long)range->offset,
-		 (unsigned long long)(range->offset + range->length - 1), cut, NAME_MAX_SHOWN,
-		 shown);
+	snprintf(name, NAME_SIZE, "%s%.*s", cut, NAME_MAX_SHOWN, shown);
 }
 
 static int check_file(const struct md__range *range)
@@ -56,21 +56,27 @@ int md__range_init(struct md__range *range, int fd, off_t offset, size_t length)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t start = (uint64_t)offset;
+	char name[NAME_SIZE];
 
+	name_file(fd, name);
 	if (offset < 0 || start % page)
-		return md__fail(EINVAL, "offset %lld is not a multiple of the page size, %llu",
-				(long long)offset, (unsigned long long)page);
+		return md__fail(
+			EINVAL,
+			"%s: offset %lld is not a multiple of the page size, %llu: round it", name,
+			(long long)offset, (unsigned long long)page);
 	if (!length)
-		return md__fail(EINVAL, "the length of the range is 0");
+		return md__fail(EINVAL, "%s: the length of the range is 0: give 1 or more", name);
 	if (start > INT64_MAX - page || length > INT64_MAX - page - start)
-		return md__fail(EOVERFLOW, "offset %lld and length %zu go beyond any file",
-				(long long)offset, length);
+		return md__fail(EOVERFLOW,
+				"%s: offset %lld and length %zu go beyond any file: give less",
+				name, (long long)offset, length);
 	*range = (struct md__range){
 		.fd = fd,
 		.offset = start,
 		.length = (length + page - 1) / page * page,
 	};
-	name_range(range);
+	snprintf(range->text, sizeof(range->text), "bytes %llu to %llu of %s",
+		 (unsigned long long)start, (unsigned long long)(start + range->length - 1), name);
 	return check_file(range);
 }
 

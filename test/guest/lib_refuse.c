@@ -164,16 +164,57 @@ static void become_nobody(struct md_context *ctx, int fd)
 	CHECK(!setresgid(NOBODY, NOBODY, NOBODY) && !setresuid(NOBODY, NOBODY, NOBODY));
 }
 
-static void lib_map__not_owner__eperm(const void *unused)
+/* With holes that it may fill, a lease that is refused leaves the file alone. */
+static void lib_map__not_owner__eperm_and_nothing_allocated(const void *unused)
 {
 	struct holder file;
 	struct md_context *ctx = with_file(&file);
+	struct stat st;
 
 	(void)unused;
 	/* The module opens the file for itself, with the caller's rights. */
 	CHECK(!fchmod(file.fd, 0666));
 	become_nobody(ctx, file.fd);
 	check_foreseen(ctx, file.fd, 0, EPERM, "owner");
+	CHECK(!ftruncate(file.fd, 0) && !ftruncate(file.fd, LENGTH));
+	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, MD_MAP_ALLOCATE), EPERM);
+	CHECK(!fstat(file.fd, &st));
+	CHECK_EQ(st.st_blocks, 0);
+}
+
+static void lib_map__device_not_for_all__eacces(const void *unused)
+{
+	struct md_query_result q = { .size = sizeof(q) };
+	struct holder file;
+	struct md_context *ctx = with_file(&file);
+
+	(void)unused;
+	CHECK(!fchown(file.fd, NOBODY, NOBODY));
+	CHECK(!setresgid(NOBODY, NOBODY, NOBODY) && !setresuid(NOBODY, NOBODY, NOBODY));
+	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
+	CHECK_EQ(q.error, EACCES);
+	CHECK_EQ(q.provider, MD_PROVIDER_NONE);
+	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, 0), EACCES);
+	CHECK(strstr(md_errmsg(), "no permission to open /dev/mapdirect"));
+}
+
+/* What md_query() says of the longest break is what the kernel would do. */
+static void lib_query__break_times__as_set(const void *unused)
+{
+	struct md_query_result q = { .size = sizeof(q) };
+	struct holder file;
+	struct md_context *ctx = with_file(&file);
+
+	(void)unused;
+	knob_set(KNOB_LEASE_BREAK_TIME, 7);
+	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
+	CHECK_EQ(q.lease_break_ms, 7000);
+	CHECK_EQ(q.break_cap_ms, knob_get(KNOB_BREAK_CAP));
+	CHECK(strstr(q.reason, " 7000 ms"));
+	knob_set(KNOB_LEASE_BREAK_TIME, 0);
+	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
+	CHECK_EQ(q.lease_break_ms, 0);
+	CHECK(strstr(q.reason, " 60000 ms"));
 }
 
 static void lib_map__memlock_exceeded__enomem(const void *unused)
@@ -208,7 +249,9 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(lib_map__unwritten__enodata),
 	SUITE_CASE(lib_map__overlap__eexist),
 	SUITE_CASE(lib_map__leases_disabled__enolck),
-	SUITE_CASE(lib_map__not_owner__eperm),
+	SUITE_CASE(lib_map__not_owner__eperm_and_nothing_allocated),
+	SUITE_CASE(lib_map__device_not_for_all__eacces),
+	SUITE_CASE(lib_query__break_times__as_set),
 	SUITE_CASE(lib_map__memlock_exceeded__enomem),
 	{},
 };

@@ -29,10 +29,12 @@ static void map__bad_range__einval_or_eoverflow(void)
 {
 	CU_ASSERT_PTR_NULL(try_map(file, 1, PAGE));
 	ASSERT_FAILED(EINVAL, "offset 1 is not a multiple of the page size");
+	ASSERT_FAILED(EINVAL, "data");
 	CU_ASSERT_PTR_NULL(try_map(file, -PAGE, PAGE));
 	ASSERT_FAILED(EINVAL, "offset -4096");
 	CU_ASSERT_PTR_NULL(try_map(file, 0, 0));
 	ASSERT_FAILED(EINVAL, "length");
+	ASSERT_FAILED(EINVAL, "data");
 	CU_ASSERT_PTR_NULL(try_map(file, 0, SIZE_MAX));
 	ASSERT_FAILED(EOVERFLOW, "beyond");
 	CU_ASSERT_PTR_NULL(try_map(file, INT64_MAX / PAGE * PAGE, PAGE));

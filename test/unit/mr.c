@@ -52,6 +52,7 @@ static void reg__edges_of_the_map__in_is_in_and_out_is_out(void)
 	ASSERT_FAILED(EINVAL, "0 bytes");
 	CU_ASSERT_PTR_NULL(try_reg(0, all + 1, 0));
 	ASSERT_FAILED(EINVAL, "not inside the 16384 bytes");
+	ASSERT_FAILED(EINVAL, "bytes 0 to 16383 of ");
 	CU_ASSERT_PTR_NULL(try_reg(all, 1, 0));
 	ASSERT_FAILED(EINVAL, "not inside");
 	CU_ASSERT_PTR_NULL(try_reg(1, SIZE_MAX, 0));
@@ -74,13 +75,16 @@ static void reg__access__what_dies_with_the_region_is_refused(void)
 	for (int i = 0; i < 4; i++) {
 		CU_ASSERT_PTR_NULL(try_reg(0, PAGE, RW | refused[i]));
 		ASSERT_FAILED(EOPNOTSUPP, "access 0x");
+		ASSERT_FAILED(EOPNOTSUPP, "bytes 0 to 16383 of ");
 	}
 	CU_ASSERT_PTR_NULL(try_reg(0, PAGE, 1 << 30));
 	ASSERT_FAILED(EINVAL, "unknown bits");
+	ASSERT_FAILED(EINVAL, "bytes 0 to 16383 of ");
 	CU_ASSERT_PTR_NULL(try_reg(0, PAGE, IBV_ACCESS_REMOTE_WRITE));
 	ASSERT_FAILED(EINVAL, "LOCAL_WRITE");
 	CU_ASSERT_PTR_NULL(try_reg(0, PAGE, IBV_ACCESS_REMOTE_ATOMIC));
 	ASSERT_FAILED(EINVAL, "LOCAL_WRITE");
+	ASSERT_FAILED(EINVAL, "bytes 0 to 16383 of ");
 	fixture_unmap(map);
 }
 
