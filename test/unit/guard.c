@@ -309,9 +309,14 @@ static void stress__breaks_among_uses__nobody_inside_after_the_drain(void)
 	printf("\n    %lu uses, %d breaks ", (unsigned long)atomic_load(&s.inside), BREAKS);
 }
 
+/* It takes a thread that is put off at the wrong place: on a busy machine, some time. */
 static void stress__naive_guard__is_found_out(void)
 {
-	stress(&naive);
+	for (int tries = 0; tries < 100; tries++) {
+		stress(&naive);
+		if (atomic_load(&s.strays))
+			break;
+	}
 	CU_ASSERT(atomic_load(&s.strays) > 0);
 	printf("\n    %d strays ", atomic_load(&s.strays));
 }
