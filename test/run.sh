@@ -171,6 +171,7 @@ else
 		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
 	done
 	if ! ((${#quick[@]})); then
+		suite install bash test/install.sh "${kernels[@]/#/--kernel=}"
 		suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
 		step checkpatch bash test/vm/checkpatch.sh
 	fi

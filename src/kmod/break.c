@@ -133,7 +133,7 @@ static u64 md_break_cap(void)
 #define MD_NEVER ((1UL << 60) + (1UL << 30))
 
 /* Under flc_lock. false: the lease stays until we delete it. */
-static bool md_lm_break(md_file_lease *fl)
+static bool md_lm_break(struct md_file_lease *fl)
 {
 	struct md_lease *l = (struct md_lease *)md_fl(fl, owner);
 	u64 deadline = md_break_cap();
@@ -159,7 +159,7 @@ static bool md_lm_break(md_file_lease *fl)
  * that it waited for is gone and this one has come instead: then it would wait
  * without our knowledge. Whether it does can be seen once it is queued.
  */
-static bool md_lm_breaker_owns_lease(md_file_lease *fl)
+static bool md_lm_breaker_owns_lease(struct md_file_lease *fl)
 {
 	struct md_lease *l = (struct md_lease *)md_fl(fl, owner);
 
@@ -168,7 +168,7 @@ static bool md_lm_breaker_owns_lease(md_file_lease *fl)
 	return false;
 }
 
-static const md_lease_ops md_lm_ops = {
+static const struct md_lease_ops md_lm_ops = {
 	.lm_breaker_owns_lease = md_lm_breaker_owns_lease,
 	.lm_break = md_lm_break,
 	.lm_change = lease_modify,
@@ -177,7 +177,7 @@ static const md_lease_ops md_lm_ops = {
 /* Whole-file, shared: layout leases know no ranges. Caller's rights count. */
 int md_break_arm_lease(struct md_lease *l)
 {
-	md_file_lease *fl = md_alloc_file_lease();
+	struct md_file_lease *fl = md_alloc_file_lease();
 	int err;
 
 	if (!fl)
@@ -208,8 +208,8 @@ void md_break_disarm_lease(struct md_lease *l)
 static bool md_break_note_waiter(struct md_lease *l)
 {
 	struct file_lock_context *ctx = l->inode->i_flctx;
-	md_file_lease *fl;
-	md_waiter *waiter;
+	struct md_file_lease *fl;
+	struct md_waiter *waiter;
 	pid_t tgid = 0;
 
 	/* Under this lock they come and go, see __break_lease(). */

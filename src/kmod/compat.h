@@ -16,8 +16,8 @@
 
 /* Leases were file_locks until they had a type of their own (6.9). */
 #ifdef MD_HAVE_FILE_LEASE
-typedef struct file_lease md_file_lease;
-typedef struct lease_manager_operations md_lease_ops;
+#define md_file_lease file_lease
+#define md_lease_ops lease_manager_operations
 
 #define md_alloc_file_lease locks_alloc_lease
 #define md_free_file_lease locks_free_lease
@@ -25,32 +25,32 @@ typedef struct lease_manager_operations md_lease_ops;
 #define md_for_each_file_lease(fl, ctx) list_for_each_entry(fl, &(ctx)->flc_lease, c.flc_list)
 
 /* Who waits for a lease, in its list of blocked requests. */
-typedef struct file_lock_core md_waiter;
+#define md_waiter file_lock_core
 
 #define md_waiter_get(waiter, member) ((waiter)->flc_##member)
 #define md_for_each_waiter(waiter, fl) \
 	list_for_each_entry(waiter, &(fl)->c.flc_blocked_requests, flc_blocked_member)
 
-static inline void md_file_lease_whole(md_file_lease *fl)
+static inline void md_file_lease_whole(struct md_file_lease *fl)
 {
 	/* has no range */
 }
 #else
-typedef struct file_lock md_file_lease;
-typedef struct lock_manager_operations md_lease_ops;
+#define md_file_lease file_lock
+#define md_lease_ops lock_manager_operations
 
 #define md_alloc_file_lease locks_alloc_lock
 #define md_free_file_lease locks_free_lock
 #define md_fl(fl, member) ((fl)->fl_##member)
 #define md_for_each_file_lease(fl, ctx) list_for_each_entry(fl, &(ctx)->flc_lease, fl_list)
 
-typedef struct file_lock md_waiter;
+#define md_waiter file_lock
 
 #define md_waiter_get(waiter, member) ((waiter)->fl_##member)
 #define md_for_each_waiter(waiter, fl) \
 	list_for_each_entry(waiter, &(fl)->fl_blocked_requests, fl_blocked_member)
 
-static inline void md_file_lease_whole(md_file_lease *fl)
+static inline void md_file_lease_whole(struct md_file_lease *fl)
 {
 	fl->fl_end = OFFSET_MAX;
 }
@@ -65,14 +65,14 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 
 /* How huge_fault is told the size: by a name, then (6.7) by the order. */
 #ifdef MD_HAVE_PAGE_ENTRY_SIZE
-typedef enum page_entry_size md_fault_size;
+#define md_fault_size enum page_entry_size
 
 static inline bool md_fault_is_pmd(md_fault_size size)
 {
 	return size == PE_SIZE_PMD;
 }
 #else
-typedef unsigned int md_fault_size;
+#define md_fault_size unsigned int
 
 static inline bool md_fault_is_pmd(md_fault_size size)
 {
