@@ -10,7 +10,8 @@
  *   budgets are milliseconds.
  * - Structures that the caller fills begin with their size; set it with
  *   sizeof. Members beyond the given size count as zero, and zero is the
- *   default of every member.
+ *   default of every member. Of one that the library fills, only as much as
+ *   the size has room for is written.
  * - After fork(2) the child's copy of a context is dead: every call on it or
  *   on what came from it fails with ECHILD.
  *

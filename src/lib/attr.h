@@ -17,4 +17,10 @@
  */
 int md__attr_take(void *own, size_t own_size, const void *attr, const char *name);
 
+/* Is the size in a structure that is to be filled for the caller one? 0, or -1. */
+int md__attr_check(const void *attr, const char *name);
+
+/* Fills it: as much as it has room for, and zeroes where it is longer. */
+void md__attr_give(void *attr, const void *own, size_t own_size);
+
 #endif

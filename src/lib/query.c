@@ -42,9 +42,8 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 				ctx ? "place for the result" : "context");
 	if (ctx->forked)
 		return md__fail_forked();
-	if (result->size != sizeof(own))
-		return md__fail(EINVAL, "md_query_result.size is %zu: set it to %zu", result->size,
-				sizeof(own));
+	if (md__attr_check(result, "md_query_result"))
+		return -1;
 	md__errmsg_keep(kept);
 	own = (struct md_query_result){ .size = sizeof(own) };
 	seconds = md__proc_number(LEASE_BREAK_TIME);
@@ -59,6 +58,6 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 		snprintf(own.reason, sizeof(own.reason), "%.255s", md_errmsg());
 	}
 	md__errmsg_restore(kept);
-	*result = own;
+	md__attr_give(result, &own, sizeof(own));
 	return 0;
 }

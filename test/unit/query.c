@@ -59,9 +59,37 @@ static void query__bad_arguments__errno_of_each(void)
 	ASSERT_FAILED(EINVAL, "no context");
 	CU_ASSERT_EQUAL(md_query(ctx, file, 0, PAGE, NULL), -1);
 	ASSERT_FAILED(EINVAL, "no place");
+	result.size = 4097;
+	CU_ASSERT_EQUAL(md_query(ctx, file, 0, PAGE, &result), -1);
+	ASSERT_FAILED(EINVAL, "size is 4097");
 	result.size = 0;
 	CU_ASSERT_EQUAL(md_query(ctx, file, 0, PAGE, &result), -1);
 	ASSERT_FAILED(EINVAL, "size is 0");
+}
+
+/* Built with an older or a newer header than the library. */
+static void query__result_of_another_size__filled_as_far_as_known(void)
+{
+	const size_t shorter = offsetof(struct md_query_result, file_size);
+	struct {
+		struct md_query_result known;
+		char newer[64];
+	} longer;
+
+	memset(&result, 0x5a, sizeof(result));
+	result.size = shorter;
+	CU_ASSERT_EQUAL(md_query(ctx, file, 0, PAGE, &result), 0);
+	CU_ASSERT_EQUAL(result.size, shorter);
+	CU_ASSERT_EQUAL(result.error, 0);
+	CU_ASSERT_EQUAL(result.file_size, 0x5a5a5a5a5a5a5a5a);
+
+	memset(&longer, 0x5a, sizeof(longer));
+	longer.known.size = sizeof(longer);
+	CU_ASSERT_EQUAL(md_query(ctx, file, 0, PAGE, &longer.known), 0);
+	CU_ASSERT_EQUAL(longer.known.size, sizeof(longer));
+	CU_ASSERT_EQUAL(longer.known.file_size, FILE_PAGES * PAGE);
+	for (size_t i = 0; i < sizeof(longer.newer); i++)
+		CU_ASSERT_EQUAL(longer.newer[i], 0);
 }
 
 /* ---- without the module -------------------------------------------------- */
@@ -103,6 +131,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(query__range_or_file_is_wrong__answered_with_errno),
 	UNIT_CASE(query__answered__errmsg_stays),
 	UNIT_CASE(query__bad_arguments__errno_of_each),
+	UNIT_CASE(query__result_of_another_size__filled_as_far_as_known),
 	UNIT_CASE(module__not_there__enoent_says_how_to_load_it),
 	UNIT_CASE(module__device_is_another__eopnotsupp),
 	{ 0 },
