@@ -169,6 +169,8 @@ else
 		suite "guest-$kernel" bash test/guest/run-all.sh \
 			--kernel "$kernel" "${quick[@]}"
 		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
+		((${#quick[@]})) ||
+			suite "dkms-$kernel" bash test/dkms.sh --kernel "$kernel"
 	done
 	if ! ((${#quick[@]})); then
 		suite install bash test/install.sh "${kernels[@]/#/--kernel=}"

@@ -23,7 +23,7 @@ passed=0
 failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
-normal=(breaks fate overlap release ioctls refusals inherit visible)
+normal=(breaks fate storm overlap release ioctls refusals inherit visible)
 for source in test/guest/lib_*.c; do
 	! grep -q '^int main' "$source" || normal+=("$(basename "$source" .c)")
 done
@@ -103,7 +103,7 @@ if [[ $native ]]; then
 	here "${normal[@]}" "${testing[@]}" || status=$?
 	note "$status"
 else
-	boot normal 900 -- "${normal[@]}"
+	boot normal 1200 -- "${normal[@]}"
 	boot testing 300 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
