@@ -104,6 +104,17 @@ stop_traffic()
 	wait "$server" || die "the server failed"
 }
 
+# differing ARGUMENT...: sets differ, in how many bytes cmp(1) finds two files to
+# differ
+differing()
+{
+	local status=0
+
+	cmp -l "$@" >"$tmp/differing" || status=$?
+	((status < 2)) || die "cmp failed: cmp -l $*"
+	differ=$(wc -l <"$tmp/differing")
+}
+
 verify()
 {
 	found=$(demo_verify "$file" "$tmp/client.records" "$tmp/removed")
@@ -125,7 +136,7 @@ removed()
 play()
 {
 	local title=$1 witness=$2 offset=$3 length=$4
-	local seen stray n
+	local seen n
 
 	shift 4
 	say "\n--- $title: $*"
@@ -146,8 +157,8 @@ play()
 	esac
 	if ((length)); then
 		# all breakers here leave zeroes behind
-		stray=$({ cmp -l -n "$length" "$file" /dev/zero "$offset" || true; } | wc -l)
-		foreign=$((foreign + stray))
+		differing -n "$length" "$file" /dev/zero "$offset"
+		foreign=$((foreign + differ))
 	fi
 	truncate -s 0 $fs/reserve
 	rm $fs/reserve
@@ -183,7 +194,8 @@ witness()
 			die "canary files have changed their size"
 		;;
 	copy)
-		n=$({ cmp -l $fs/copy "$tmp/copy" || true; } | wc -l)
+		differing $fs/copy "$tmp/copy"
+		n=$differ
 		say "  the copy, which now owns the old blocks: $n foreign bytes"
 		rm $fs/copy "$tmp/copy"
 		;;

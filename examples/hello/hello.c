@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* hello ADDRESS FILE holds a file; hello ADDRESS writes a line into it, by RDMA. */
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -55,7 +56,11 @@ static void write_line(const char *addr)
 	struct ibv_mr *mr;
 	struct conn c;
 
-	MUST(!conn_connect(&c, addr, PORT) && !conn_wait(&c, &target, sizeof(target)));
+	for (int tries = 1; conn_connect(&c, addr, PORT); tries++) {
+		MUST(errno == ECONNREFUSED && tries < 50); /* not listening yet? */
+		usleep(100000);
+	}
+	MUST(!conn_wait(&c, &target, sizeof(target)));
 	MUST(mr = ibv_reg_mr(c.id->pd, text, LENGTH, 0));
 	from.lkey = mr->lkey;
 	MUST(!conn_post_rdma(&c, IBV_WR_RDMA_WRITE, &from, target.addr, target.rkey));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define DEFAULT_PORT "7174"
-#define DEFAULT_SIZE 100
+#define DEFAULT_SIZE 64 /* as rping */
 #define SIZE_LIMIT (64 << 20)
 
 static const char usage_text[] =
@@ -20,7 +20,7 @@ static const char usage_text[] =
 	"  -a ADDRESS     the server's address, that of an RDMA device\n"
 	"  -p PORT        the server's port (" DEFAULT_PORT ")\n"
 	"  -C COUNT       client: how many pings (without end)\n"
-	"  -S SIZE        bytes in a ping (100); server: the default of --length\n"
+	"  -S SIZE        bytes in a ping (64); server: the default of --length\n"
 	"  -v             print the data of each ping\n"
 	"  -V             prove every byte: the client in what comes back, the server\n"
 	"                 in the file, by read(2)\n"
