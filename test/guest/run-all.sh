@@ -23,7 +23,7 @@ passed=0
 failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
-normal=(breaks fate storm overlap release ioctls refusals inherit visible)
+normal=(breaks fate storm slope overlap release ioctls refusals inherit visible)
 for source in test/guest/lib_*.c; do
 	! grep -q '^int main' "$source" || normal+=("$(basename "$source" .c)")
 done
