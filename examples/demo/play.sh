@@ -170,7 +170,7 @@ play()
 	say "  the breaker's command took $((took / 1000)).$((took % 1000 / 100)) ms"
 	say "  after it, in the file: $(<"$tmp/verified")"
 	((length == 0)) ||
-		say "  in the range that it removed: $stray foreign bytes"
+		say "  in the range that it removed: $differ foreign bytes"
 	witness "$witness"
 }
 
