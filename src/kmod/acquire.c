@@ -61,7 +61,7 @@ static int md_check_file(struct file *file, const struct mapdirect_lease *arg)
 				    inode->i_sb->s_type->name, inode->i_sb->s_id);
 		return -ENODEV;
 	}
-	if (inode->i_sb->s_magic != XFS_SUPER_MAGIC) {
+	if (inode->i_sb->s_magic != XFS_SUPER_MAGIC && md_protected(MD_PROTECT_FILE_SYSTEM)) {
 		pr_info_ratelimited("%s on %s: this file system does not break layout leases before it moves blocks; use XFS\n",
 				    inode->i_sb->s_type->name, inode->i_sb->s_id);
 		return -EOPNOTSUPP;
@@ -86,7 +86,7 @@ static int md_check_anchor(struct inode *inode, const struct mapdirect_lease *ar
 		struct vm_area_struct *vma = vma_lookup(mm, addr);
 
 		if (!vma || (vma->vm_flags & need) != need || !vma->vm_file ||
-		    file_inode(vma->vm_file) != inode)
+		    (file_inode(vma->vm_file) != inode && md_protected(MD_PROTECT_ANCHOR)))
 			err = -EADDRNOTAVAIL;
 		else
 			addr = vma->vm_end;
@@ -115,8 +115,11 @@ static int md_check_allocated(struct file *file, const struct mapdirect_lease *a
  */
 static int md_prefault(struct md_lease *l)
 {
-	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
+	int err;
 
+	if (!md_protected(MD_PROTECT_PREFAULT))
+		return 0;
+	err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
 	md_extents_unpin(&l->extents);
 	return err;
 }
@@ -180,6 +183,8 @@ static int md_lock_inode(struct inode *inode)
 {
 	unsigned long end = jiffies + MD_LOCK_WAIT;
 
+	if (!md_protected(MD_PROTECT_TRY_LOCK))
+		return down_write_killable(&inode->i_rwsem);
 	for (;;) {
 		if (md_lease_breaking_near(inode))
 			return -EAGAIN;
@@ -192,6 +197,35 @@ static int md_lock_inode(struct inode *inode)
 			return -EINTR;
 	}
 }
+
+#ifdef MAPDIRECT_TESTING
+#include <linux/delay.h>
+
+/* The wrong way round, and slow enough for somebody to slip in between. */
+static int md_pinned_before_armed(struct md_lease *l)
+{
+	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
+
+	if (err)
+		return err;
+	msleep(500);
+	err = md_break_arm_lease(l);
+	if (err)
+		return err;
+	l->stage = MD_STAGE_LEASED;
+	err = md_break_arm_notifier(l);
+	if (err)
+		return err;
+	l->stage = MD_STAGE_NOTIFIED;
+	l->state = MAPDIRECT_STATE_LIVE;
+	return 0;
+}
+#else
+static int md_pinned_before_armed(struct md_lease *l)
+{
+	return -EINVAL;
+}
+#endif
 
 /* Under l->lock. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
@@ -207,6 +241,8 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 		err = md_prefault(l);
 	if (err)
 		return err;
+	if (!md_protected(MD_PROTECT_ACQUIRE_ORDER))
+		return md_pinned_before_armed(l);
 	err = md_lock_inode(l->inode);
 	if (err)
 		return err;
@@ -239,7 +275,9 @@ static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 		err = md_check_anchor(file_inode(file), arg);
 	if (err)
 		goto out;
-	own = dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
+	err = md_fault_here();
+	own = err ? ERR_PTR(err) :
+		    dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
 	if (IS_ERR(own)) {
 		err = PTR_ERR(own);
 		goto out;
@@ -272,7 +310,7 @@ int md_acquire(struct mapdirect_lease *arg, struct file **filep)
 	if (err)
 		goto abandon;
 	md_reap_begin(l);
-	fd = get_unused_fd_flags(O_CLOEXEC);
+	fd = md_fault_here() ?: get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		err = fd;
 		goto abandon;

@@ -15,7 +15,6 @@
 
 #include "compat.h"
 #include "lease.h"
-#include "protect.h"
 #include "trace.h"
 
 static unsigned int break_cap_ms = 60000;
@@ -122,7 +121,7 @@ u64 md_break_cap_ns(void)
 
 static u64 md_break_cap(void)
 {
-	return ktime_get_ns() + md_break_cap_ns();
+	return md_protected(MD_PROTECT_CAP) ? ktime_get_ns() + md_break_cap_ns() : KTIME_MAX;
 }
 
 /*
@@ -147,7 +146,8 @@ static bool md_lm_break(struct md_file_lease *fl)
 	 * Left alone, time_out_leases() would drop the lease at the deadline
 	 * under live pins; 0 would make breakers poll every jiffy.
 	 */
-	fl->fl_break_time = jiffies + MD_NEVER;
+	if (md_protected(MD_PROTECT_BREAK_TIME))
+		fl->fl_break_time = jiffies + MD_NEVER;
 	md_break_note(l, MAPDIRECT_REASON_LAYOUT);
 	md_break_deadline(l, deadline);
 	return false;
@@ -163,7 +163,8 @@ static bool md_lm_breaker_owns_lease(struct md_file_lease *fl)
 {
 	struct md_lease *l = (struct md_lease *)md_fl(fl, owner);
 
-	if (!(md_fl(fl, flags) & FL_UNLOCK_PENDING)) /* lm_break was not called */
+	if (!(md_fl(fl, flags) & FL_UNLOCK_PENDING) && /* lm_break was not called */
+	    md_protected(MD_PROTECT_NEXT_LEASE))
 		queue_work(md_wq, &l->break_work);
 	return false;
 }
@@ -177,7 +178,7 @@ static const struct md_lease_ops md_lm_ops = {
 /* Whole-file, shared: layout leases know no ranges. Caller's rights count. */
 int md_break_arm_lease(struct md_lease *l)
 {
-	struct md_file_lease *fl = md_alloc_file_lease();
+	struct md_file_lease *fl = md_fault_here() ? NULL : md_alloc_file_lease();
 	int err;
 
 	if (!fl)
@@ -189,7 +190,7 @@ int md_break_arm_lease(struct md_lease *l)
 	md_fl(fl, pid) = current->tgid;
 	md_fl(fl, file) = l->file;
 	md_file_lease_whole(fl);
-	err = vfs_setlease(l->file, F_RDLCK, &fl, NULL);
+	err = md_fault_here() ?: vfs_setlease(l->file, F_RDLCK, &fl, NULL);
 	if (err)
 		md_free_file_lease(fl);
 	return err;
@@ -198,8 +199,9 @@ int md_break_arm_lease(struct md_lease *l)
 void md_break_disarm_lease(struct md_lease *l)
 {
 	void *owner = l;
+	int err = vfs_setlease(l->file, F_UNLCK, NULL, &owner);
 
-	WARN_ON(vfs_setlease(l->file, F_UNLCK, NULL, &owner));
+	WARN_ON(err && md_protected(MD_PROTECT_BREAK_TIME));
 	/* No notifier, and nobody looks at the lease: it is not queued again. */
 	cancel_work_sync(&l->break_work);
 }
@@ -236,6 +238,23 @@ static void md_break_work(struct work_struct *work)
 		md_break_deadline(l, md_break_cap());
 }
 
+#ifdef MAPDIRECT_TESTING
+#include <linux/delay.h>
+
+/* What must not be done: wait for the holder, though with an end. */
+static void md_wait_for_close(struct md_lease *l)
+{
+	int i;
+
+	for (i = 0; i < 400 && !READ_ONCE(l->closed); i++)
+		msleep(20);
+}
+#else
+static void md_wait_for_close(struct md_lease *l)
+{
+}
+#endif
+
 /*
  * Under the breaker's i_mmap_rwsem, or the holder's mmap_lock. Nobody is
  * exempt: the holder may truncate its own file.
@@ -260,8 +279,9 @@ static bool md_invalidate(struct mmu_interval_notifier *n, const struct mmu_noti
 	case MMU_NOTIFY_CLEAR:
 		told = md_break_note(l, MAPDIRECT_REASON_TRUNCATE);
 		break;
-	case MMU_NOTIFY_UNMAP: /* by exit, too, but then we let go anyway */
-		if (!gone) /* a break would reach all other holders */
+	case MMU_NOTIFY_UNMAP:
+		/* By exit, too, but then we let go, and need not tell all other holders. */
+		if (gone ? !md_protected(MD_PROTECT_EXIT) : md_protected(MD_PROTECT_UNMAP))
 			told = md_break_note(l, MAPDIRECT_REASON_UNMAP);
 		break;
 	default: /* protection and soft-dirty bits: the blocks stay */
@@ -269,6 +289,8 @@ static bool md_invalidate(struct mmu_interval_notifier *n, const struct mmu_noti
 	}
 	if (told)
 		queue_work(md_wq, &l->break_work);
+	if (range->event == MMU_NOTIFY_CLEAR && !md_protected(MD_PROTECT_NO_WAIT))
+		md_wait_for_close(l);
 	return true;
 }
 
@@ -280,8 +302,9 @@ int md_break_arm_notifier(struct md_lease *l)
 {
 	if (!md_protected(MD_PROTECT_NOTIFIER))
 		return 0;
-	return mmu_interval_notifier_insert(&l->notifier, l->mm, l->addr,
-					    l->nr_pages << PAGE_SHIFT, &md_notifier_ops);
+	return md_fault_here() ?:
+			mmu_interval_notifier_insert(&l->notifier, l->mm, l->addr,
+						     l->nr_pages << PAGE_SHIFT, &md_notifier_ops);
 }
 
 void md_break_disarm_notifier(struct md_lease *l)

@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "dax.h"
+#include "protect.h"
 
 /* How fs/dax.c packs an entry of i_pages; it has no header for this. */
 #define MD_DAX_SHIFT 4
@@ -63,6 +64,8 @@ int md_dax_check_page(struct page *page, struct address_space *mapping, pgoff_t 
 	if (!is_zone_device_page(page) || page->pgmap->type != MEMORY_DEVICE_FS_DAX)
 		return -EADDRNOTAVAIL;
 	if (page->mapping == mapping && page->index == index)
+		return 0;
+	if (!md_protected(MD_PROTECT_ANCHOR))
 		return 0;
 	if (!page->mapping)
 		return -EBUSY;

@@ -8,6 +8,7 @@
 
 #include "dax.h"
 #include "extent.h"
+#include "protect.h"
 
 #define MD_BATCH (PAGE_SIZE / sizeof(struct page *))
 
@@ -16,7 +17,8 @@ static int md_extents_grow(struct md_extents *e)
 	unsigned int max = e->max ? e->max * 2 : 8;
 	struct md_extent *v;
 
-	v = kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	v = md_fault_here() ? NULL :
+			      kvmalloc_array(max, sizeof(*v), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!v)
 		return -ENOMEM;
 	if (e->nr)
@@ -43,7 +45,7 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 		if (err)
 			return err;
 	}
-	pgmap = get_dev_pagemap(pfn, NULL);
+	pgmap = md_fault_here() ? NULL : get_dev_pagemap(pfn, NULL);
 	if (!pgmap)
 		return -ENODEV;
 	e->v[e->nr++] = (struct md_extent){
@@ -62,17 +64,19 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
 		   struct address_space *mapping, pgoff_t index)
 {
-	struct page **batch = (struct page **)__get_free_page(GFP_KERNEL);
+	struct page **batch;
 	unsigned long done = 0;
 	int err = 0;
 
+	batch = md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr_pages && !err) {
 		unsigned long want = min(nr_pages - done, MD_BATCH);
 		int i, got;
 
-		got = pin_user_pages_fast(addr + done * PAGE_SIZE, want, FOLL_WRITE, batch);
+		got = md_fault_here() ?: pin_user_pages_fast(addr + done * PAGE_SIZE, want,
+							     FOLL_WRITE, batch);
 		if (got <= 0) {
 			err = got ? got : -EFAULT;
 			break;

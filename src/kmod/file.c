@@ -50,7 +50,7 @@ static ssize_t md_read(struct file *file, char __user *to, size_t count, loff_t 
 	struct mapdirect_event ev;
 	int ret;
 
-	if (current->mm != l->mm)
+	if (!md_is_holder(l, current->mm))
 		return -EPERM;
 	if (count < MD_EVENT_SIZE_V1)
 		return -EINVAL;
@@ -108,7 +108,7 @@ static long md_lease_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 {
 	struct md_lease *l = file->private_data;
 
-	if (current->mm != l->mm)
+	if (!md_is_holder(l, current->mm))
 		return -EPERM;
 	switch (cmd & ~IOCSIZE_MASK) {
 	case MAPDIRECT_IOC_STATUS & ~IOCSIZE_MASK:

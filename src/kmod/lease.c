@@ -12,7 +12,6 @@
 #include <linux/slab.h>
 
 #include "lease.h"
-#include "protect.h"
 #include "trace.h"
 
 struct workqueue_struct *md_wq;
@@ -49,7 +48,7 @@ void md_leases_exit(void)
 /* file: our own open of the file, which the lease takes over. */
 struct md_lease *md_lease_new(struct file *file, const struct mapdirect_lease *arg)
 {
-	struct md_lease *l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
+	struct md_lease *l = md_fault_here() ? NULL : kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 
 	if (!l)
 		return NULL;
@@ -160,7 +159,7 @@ static void md_uncount_page(struct md_lease *l)
 /* Reserve the range, account for the memory, count the page. */
 int md_lease_list(struct md_lease *l)
 {
-	int err = md_account(l);
+	int err = md_fault_here() ?: md_account(l);
 
 	if (err)
 		return err;

@@ -33,6 +33,7 @@
 #include <mapdirect/uapi.h>
 
 #include "extent.h"
+#include "protect.h"
 
 struct file;
 struct inode;
@@ -95,6 +96,12 @@ struct md_lease {
 	unsigned long backoff; /* jiffies, of reap_work */
 	bool acquired;	       /* reap_work may begin */
 };
+
+/* A lease serves the mm that took it, and nobody who got hold of its descriptor. */
+static inline bool md_is_holder(const struct md_lease *l, const struct mm_struct *mm)
+{
+	return mm == l->mm || !md_protected(MD_PROTECT_HOLDER);
+}
 
 /* lease.c */
 extern struct workqueue_struct *md_wq;

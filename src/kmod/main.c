@@ -47,7 +47,7 @@ static long md_ioctl_lease(struct mapdirect_lease __user *uarg, size_t size)
 	fd = md_acquire(&arg, &file);
 	if (fd < 0)
 		return fd;
-	if (put_user(arg.generation, &uarg->generation)) {
+	if (md_fault_here() || put_user(arg.generation, &uarg->generation)) {
 		put_unused_fd(fd);
 		fput(file);
 		return -EFAULT;

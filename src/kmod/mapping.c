@@ -42,12 +42,13 @@ static struct file_system_type md_fs = {
 /* The private inode. */
 int md_mapping_new(struct md_lease *l)
 {
-	int err = simple_pin_fs(&md_fs, &md_mnt, &md_mnt_users);
+	int err = md_fault_here() ?: simple_pin_fs(&md_fs, &md_mnt, &md_mnt_users);
 	struct inode *inode;
 
 	if (err)
 		return err;
-	inode = alloc_anon_inode(md_mnt->mnt_sb);
+	err = md_fault_here();
+	inode = err ? ERR_PTR(err) : alloc_anon_inode(md_mnt->mnt_sb);
 	if (IS_ERR(inode)) {
 		simple_release_fs(&md_mnt, &md_mnt_users);
 		return PTR_ERR(inode);
@@ -69,10 +70,12 @@ void md_mapping_free(struct md_lease *l)
 /* A file on it, whose release hands the lease to md_reap_close(). */
 struct file *md_mapping_file(struct md_lease *l)
 {
+	int err = md_fault_here();
 	struct file *file;
 
 	ihold(l->map_inode);
-	file = alloc_file_pseudo(l->map_inode, md_mnt, "[mapdirect]", O_RDWR, &md_lease_fops);
+	file = err ? ERR_PTR(err) :
+		     alloc_file_pseudo(l->map_inode, md_mnt, "[mapdirect]", O_RDWR, &md_lease_fops);
 	if (IS_ERR(file)) {
 		iput(l->map_inode);
 		return file;
@@ -90,7 +93,7 @@ static vm_fault_t md_find_pfn(struct md_lease *l, struct vm_fault *vmf, unsigned
 	unsigned long nr = 1UL << order;
 
 	lockdep_assert_held(&l->gate);
-	if (l->shut || vmf->vma->vm_mm != l->mm)
+	if (l->shut || !md_is_holder(l, vmf->vma->vm_mm))
 		return VM_FAULT_SIGBUS;
 	x = md_extents_find(&l->extents, index);
 	if (!x)
@@ -164,7 +167,7 @@ int md_mapping_mmap(struct md_lease *l, struct vm_area_struct *vma)
 {
 	unsigned long nr = vma_pages(vma);
 
-	if (vma->vm_mm != l->mm)
+	if (!md_is_holder(l, vma->vm_mm))
 		return -EPERM;
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;

@@ -14,7 +14,6 @@
 #include <linux/sched/signal.h>
 
 #include "lease.h"
-#include "protect.h"
 #include "trace.h"
 
 #define MD_BACKOFF_MAX (HZ / 10)

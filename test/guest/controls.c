@@ -1,104 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/*
- * Negative controls, for a test build of the module: the same scene with one
- * protection on, where nothing bad may be seen, and with it off, where the
- * damage must be seen. So a test that sees no damage means something.
- */
-#include <fcntl.h>
-#include <poll.h>
+/* What keeps RDMA off blocks that the file does not own: without it, damage. */
 #include <pthread.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "breaker.h"
-#include "canary.h"
 #include "child.h"
-#include "holder.h"
+#include "control.h"
 #include "knob.h"
-#include "rdma.h"
-#include "stream.h"
+#include "scratch.h"
 #include "suite.h"
 #include "swap.h"
 
-/* enum md_protection of the module: bits of its parameter. */
-#define NRPAGES (1U << 0)
-#define NOTIFIER (1U << 1)
-#define DEFER (1U << 2)
-#define RELEASE_ORDER (1U << 3)
-#define KILL (1U << 4)
-#define OVERLAP (1U << 5)
-
-#define LENGTH (4 * MIB)
-/* So long without what should happen at once is taken for never. */
-#define NEVER_MS 3000
-
-/* A scene sets damage, in a process of its own. */
-struct scene {
-	unsigned int protection;
-	void (*play)(bool *damage);
-};
-
-struct run {
-	const struct scene *scene;
-	bool damage;
-};
-
-static void play(void *arg)
-{
-	struct run *r = arg;
-
-	r->scene->play(&r->damage);
-}
-
-static bool damaged(const struct scene *scene)
-{
-	struct run *r = shared_new(sizeof(*r));
-
-	r->scene = scene;
-	child_finish(child_start(play, r));
-	return r->damage;
-}
-
-static void control(const void *arg)
-{
-	const struct scene *scene = arg;
-
-	if (!knob_exists(KNOB_UNPROTECTED))
-		suite_skip("the module is no test build");
-	suite_context("protected");
-	CHECK(!damaged(scene));
-	suite_context("unprotected");
-	knob_set(KNOB_UNPROTECTED, scene->protection);
-	CHECK(damaged(scene));
-}
-
-/* A leased file in use by a peer, and an idle file beside it. */
-struct stage {
-	struct holder h;
-	struct rdma near, far;
-	struct ibv_mr *mr;
-	struct extents extents;
-};
-
-static void set_up(struct stage *s)
-{
-	rdma_pair(&s->near, &s->far);
-	holder_file(&s->h, suite_fs[0], "leased", LENGTH);
-	extents_of(&s->extents, s->h.path);
-	holder_take(&s->h, 0, LENGTH);
-	s->mr = rdma_reg(&s->far, s->h.map, LENGTH);
-	CHECK(s->mr);
-}
-
-static void write_all(struct stage *s)
-{
-	for (size_t i = 0; i < LENGTH; i += 4096)
-		CHECK_EQ(rdma_write(&s->near, (uintptr_t)s->mr->addr + i, s->mr->rkey, 0x77),
-			 IBV_WC_SUCCESS);
-}
+#define LENGTH CONTROL_LENGTH
 
 /* Damage: what a peer writes to the leased file is found in another. */
 static void play_swapext(bool *damage)
@@ -107,57 +23,47 @@ static void play_swapext(bool *damage)
 	struct stage s;
 
 	holder_file(&other, suite_fs[0], "other", LENGTH);
-	set_up(&s);
+	stage_set(&s);
 	swap_extents(s.h.path, other.path);
-	write_all(&s);
+	stage_write(&s);
 	*damage = bytes_not(other.path, 0, LENGTH, 0) > 0;
 	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
 	CHECK(!unlink(other.path));
 	CHECK(!unlink(s.h.path));
 }
 
-/* Damage: the breaker waits, and the holder is told nothing. */
-static void play_truncate(bool *damage)
+/* The file is cut to nothing. Damage: that does not wait for the region. */
+static void cut(struct stage *s, bool *damage)
 {
 	struct breaker b;
-	struct pollfd event;
-	struct stage s;
 
-	set_up(&s);
-	event = (struct pollfd){ .fd = s.h.lease, .events = POLLIN };
-	breaker_start(&b, truncate_to_zero, s.h.path);
-	*damage = poll(&event, 1, NEVER_MS) == 0;
-	CHECK(breaker_waits(&b, 0));
-	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
-	holder_release_done(&s.h);
+	breaker_start(&b, truncate_to_zero, s->h.path);
+	if (!breaker_waits(&b, NEVER_MS))
+		*damage = stage_hits_canary(s);
+	CHECK_EQ(ibv_dereg_mr(s->mr), 0);
 	breaker_finish(&b, SUITE_WAIT_MS);
-	CHECK(!unlink(s.h.path));
-}
-
-/* Damage: a peer writes to blocks that a canary owns. */
-static void write_and_look(struct stage *s, bool *damage)
-{
-	canary_take(suite_fs[0], &s->extents);
-	write_all(s);
-	*damage = canary_changed(suite_fs[0]) > 0;
-	canary_drop(suite_fs[0]);
+	CHECK(!unlink(s->h.path));
 }
 
 static void play_forget(bool *damage)
 {
-	struct breaker b;
 	struct stage s;
 
-	set_up(&s);
-	CHECK(!munmap(s.h.map, LENGTH));
-	CHECK(!munmap(s.h.anchor, LENGTH));
+	stage_set(&s);
+	stage_unmap(&s);
 	CHECK(!close(s.h.lease));
-	breaker_start(&b, truncate_to_zero, s.h.path);
-	if (!breaker_waits(&b, NEVER_MS))
-		write_and_look(&s, damage);
-	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
-	breaker_finish(&b, SUITE_WAIT_MS);
-	CHECK(!unlink(s.h.path));
+	cut(&s, damage);
+}
+
+/* A holder that unmaps, and then lets the deadline pass. */
+static void play_ignore(bool *damage)
+{
+	struct stage s;
+
+	knob_set(KNOB_LEASE_BREAK_TIME, 1);
+	stage_set(&s);
+	stage_unmap(&s);
+	cut(&s, damage);
 }
 
 /* A thread that registers in the middle of RELEASE. */
@@ -176,7 +82,7 @@ static void play_release(bool *damage)
 	struct stage s;
 	pthread_t thread;
 
-	set_up(&s);
+	stage_set(&s);
 	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
 	CHECK_EQ(pthread_create(&thread, NULL, register_late, &s), 0);
 	holder_release_done(&s.h);
@@ -185,48 +91,80 @@ static void play_release(bool *damage)
 		CHECK(!munmap(s.h.anchor, LENGTH));
 		breaker_start(&b, truncate_to_zero, s.h.path);
 		breaker_finish(&b, SUITE_WAIT_MS);
-		write_and_look(&s, damage);
+		*damage = stage_hits_canary(&s);
 		CHECK_EQ(ibv_dereg_mr(s.mr), 0);
 	}
 	CHECK(!unlink(s.h.path));
 }
 
-static void hold(void *arg)
+/* Maps and registers what a lease on "leased" gives for the anchor in s. */
+static bool register_if_leased(struct stage *s)
 {
-	struct ibv_mr *mr;
-	struct holder h;
-	struct rdma r;
-
-	rdma_open(&r);
-	holder_file(&h, suite_fs[0], "leased", LENGTH);
-	holder_take(&h, 0, LENGTH);
-	mr = rdma_reg(&r, h.map, LENGTH);
-	CHECK(mr);
-	stream_serve(arg, &r, mr);
-	for (;;)
-		pause();
+	s->h.lease = holder_try_lease(&s->h, 0);
+	if (s->h.lease < 0)
+		return false;
+	s->h.map = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, s->h.lease, 0);
+	CHECK(s->h.map != MAP_FAILED);
+	s->mr = rdma_reg(&s->far, s->h.map, LENGTH);
+	CHECK(s->mr);
+	return true;
 }
 
-/* Damage: a stopped holder stops its breaker, too. */
-static void play_stop(bool *damage)
+/* A lease on one file with an anchor that shows another. */
+static void play_other_anchor(bool *damage)
 {
-	struct stream *stream = stream_start();
-	char path[128];
-	struct breaker b;
-	pid_t holder;
+	struct holder other;
+	struct stage s;
 
-	knob_set(KNOB_LEASE_BREAK_TIME, 1);
-	suite_path(path, sizeof(path), suite_fs[0], "leased");
-	holder = child_start(hold, stream);
-	stream_wait_writes(stream, 10);
-	CHECK(!kill(holder, SIGSTOP));
-	breaker_start(&b, truncate_to_zero, path);
-	*damage = breaker_waits(&b, 1000 + 2 * NEVER_MS);
-	CHECK(!kill(holder, SIGKILL));
+	rdma_pair(&s.near, &s.far);
+	holder_file(&other, suite_fs[0], "other", LENGTH);
+	extents_of(&s.extents, other.path);
+	holder_anchor(&other, 0, LENGTH);
+	holder_file(&s.h, suite_fs[0], "leased", LENGTH);
+	s.h.length = LENGTH;
+	s.h.anchor = other.anchor;
+	if (register_if_leased(&s)) {
+		struct holder leased = s.h;
+
+		stage_unmap(&s);
+		s.h = other;
+		cut(&s, damage);
+		CHECK(!unlink(leased.path));
+	}
+}
+
+/* A file system that never breaks a layout lease. Damage: it frees the blocks. */
+static void play_ext4(bool *damage)
+{
+	struct breaker b;
+	struct stage s;
+
+	rdma_pair(&s.near, &s.far);
+	holder_file(&s.h, suite_fs[1], "leased", LENGTH);
+	holder_anchor(&s.h, 0, LENGTH);
+	if (!register_if_leased(&s))
+		return;
+	stage_unmap(&s);
+	breaker_start(&b, truncate_to_zero, s.h.path);
+	if (!breaker_waits(&b, NEVER_MS)) {
+		stage_write(&s);
+		*damage = true;
+	}
+	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
 	breaker_finish(&b, SUITE_WAIT_MS);
-	child_killed(holder, SIGKILL, SUITE_WAIT_MS);
-	stream_wait_end(stream);
-	CHECK(!unlink(path));
+}
+
+static bool no_holder(void *unused)
+{
+	return !holder_exists(unused);
+}
+
+static void control_on_ext4(const void *arg)
+{
+	scratch_make("ext4 -q -F", "ext4", "dax=always");
+	control(arg);
+	CHECK(wait_until(no_holder, NULL, SUITE_WAIT_MS));
+	scratch_restore();
 }
 
 static bool released(void *h)
@@ -255,21 +193,17 @@ static void play_overlap(bool *damage)
 	CHECK(!unlink(a.path));
 }
 
-#define CONTROL(bit, fn, condition)                                                                \
-	{                                                                                          \
-		.name = #bit "__" condition "__damage_only_when_off", .run = control,              \
-		.arg = &(const struct scene)                                                       \
-		{                                                                                  \
-			bit, fn                                                                    \
-		}                                                                                  \
-	}
-
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
-	CONTROL(NOTIFIER, play_truncate, "truncate"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
+	CONTROL_WITHOUT(BREAK_TIME, play_ignore, "deadline_passes", KILL),
 	CONTROL(RELEASE_ORDER, play_release, "register_in_release"),
-	CONTROL(KILL, play_stop, "holder_stopped"),
+	CONTROL(ANCHOR, play_other_anchor, "anchor_of_other_file"),
+	{
+		.name = "FILE_SYSTEM__ext4__damage_only_when_off",
+		.run = control_on_ext4,
+		.arg = &(const struct scene){ FILE_SYSTEM, play_ext4, 0 },
+	},
 	CONTROL(OVERLAP, play_overlap, "second_lease"),
 	{},
 };

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/*
- * Other file systems on the device, and the device going away. Destroys what
- * is on $MD_TEST_SCRATCH, a block device with fsdax, mounted at suite_fs[1].
- */
+/* Other file systems on the scratch device, and the device going away. */
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,46 +15,12 @@
 #include "child.h"
 #include "holder.h"
 #include "rdma.h"
+#include "scratch.h"
 #include "suite.h"
 #include "swap.h"
 
 #define LENGTH (4 * MIB)
 #define BUS "/sys/bus/nd/drivers/nd_pmem/"
-
-static const char *device(void)
-{
-	const char *dev = getenv("MD_TEST_SCRATCH");
-
-	if (!dev)
-		suite_skip("no device was given in MD_TEST_SCRATCH");
-	return dev;
-}
-
-static int __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...)
-{
-	char command[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	return system(command);
-}
-
-/* A new file system in the place of whatever is there. */
-static void make_fs(const char *mkfs, const char *type, const char *options)
-{
-	const char *dev = device();
-
-	CHECK(!umount(suite_fs[1]) || errno == EINVAL);
-	CHECK_EQ(sh("mkfs.%s %s >/dev/null", mkfs, dev), 0);
-	CHECK(!mount(dev, suite_fs[1], type, 0, options));
-}
-
-static void restore(void)
-{
-	make_fs("xfs -q -f -m reflink=1 -d su=2m,sw=1", "xfs", "dax=always");
-}
 
 struct wanted {
 	int err;
@@ -82,28 +44,30 @@ static void lease_refused(void *arg)
 static void check_refused(int err, int flags, const char *why)
 {
 	struct wanted w = { err, flags };
+	char command[128];
 
 	child_finish(child_start(lease_refused, &w));
-	CHECK_EQ(sh("dmesg | grep -q 'mapdirect: .*%s'", why), 0);
+	snprintf(command, sizeof(command), "dmesg | grep -q 'mapdirect: .*%s'", why);
+	CHECK_EQ(system(command), 0);
 }
 
 /* Proves: ext4, which never breaks layout leases, is refused, and told why. */
 static void lease__on_ext4__is_refused(const void *unused)
 {
 	(void)unused;
-	make_fs("ext4 -q -F", "ext4", "dax=always");
+	scratch_make("ext4 -q -F", "ext4", "dax=always");
 	check_refused(EOPNOTSUPP, MAP_SHARED_VALIDATE | MAP_SYNC,
 		      "ext4 on .* does not break layout leases");
-	restore();
+	scratch_restore();
 }
 
 /* Proves: a file in the page cache is refused, and told why, also on XFS. */
 static void lease__on_page_cache__is_refused(const void *unused)
 {
 	(void)unused;
-	make_fs("xfs -q -f", "xfs", "dax=never");
+	scratch_make("xfs -q -f", "xfs", "dax=never");
 	check_refused(ENODEV, MAP_SHARED, "xfs on .* not accessed by DAX");
-	restore();
+	scratch_restore();
 }
 
 /* Proves: neither the file system nor the module goes away under a lease. */
@@ -114,7 +78,7 @@ static void umount_and_rmmod__while_leased__are_refused(const void *unused)
 	struct rdma r;
 
 	(void)unused;
-	restore();
+	scratch_restore();
 	rdma_open(&r);
 	holder_file(&h, suite_fs[1], "leased", LENGTH);
 	holder_take(&h, 0, LENGTH);
@@ -152,7 +116,7 @@ static void driver_name(char *name)
 {
 	char link[64], path[PATH_MAX];
 
-	snprintf(link, sizeof(link), "/sys/block/%s/device", strrchr(device(), '/') + 1);
+	snprintf(link, sizeof(link), "/sys/block/%s/device", strrchr(scratch_device(), '/') + 1);
 	CHECK(realpath(link, path));
 	strcpy(name, basename(path));
 	snprintf(link, sizeof(link), BUS "%.32s", name);
@@ -163,7 +127,7 @@ static void driver_name(char *name)
 static bool device_is_there(void *unused)
 {
 	(void)unused;
-	return !access(device(), F_OK);
+	return !access(scratch_device(), F_OK);
 }
 
 /*
@@ -195,7 +159,7 @@ static void unbind__while_leased__waits(const void *unused)
 
 	(void)unused;
 	driver_name(name);
-	restore();
+	scratch_restore();
 	rdma_pair(&near, &far);
 	holder_file(&h, suite_fs[1], "leased", LENGTH);
 	holder_take(&h, 0, LENGTH);
@@ -218,7 +182,7 @@ static void unbind__while_leased__waits(const void *unused)
 	CHECK(!umount(suite_fs[1]));
 	CHECK_EQ(tell_driver("bind", name), 0);
 	CHECK(wait_until(device_is_there, NULL, SUITE_WAIT_MS));
-	restore();
+	scratch_restore();
 }
 
 static const struct suite_case cases[] = {

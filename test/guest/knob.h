@@ -10,6 +10,7 @@ enum knob {
 	KNOB_LEASES_ENABLE,
 	KNOB_BREAK_CAP,	  /* milliseconds */
 	KNOB_UNPROTECTED, /* test builds: bit mask of protections that are off */
+	KNOB_FAIL_STEP,	  /* test builds: which step of taking a lease fails */
 	KNOB_COUNT
 };
 

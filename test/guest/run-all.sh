@@ -29,7 +29,7 @@ for source in test/guest/lib_*.c; do
 done
 # Needs the test build of the module. What it does to blocks that are in use is
 # noted by the kernel.
-testing=(controls)
+testing=(controls controls_break steps)
 # The refused swapext raises the same warning. The suite that unmounts and
 # unbinds comes last.
 warned=(swapext device)
@@ -104,7 +104,8 @@ if [[ $native ]]; then
 	note "$status"
 else
 	boot normal 1200 -- "${normal[@]}"
-	boot testing 300 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
+	MD_TEST_SCRATCH=/dev/pmem1 \
+		boot testing 600 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
 fi

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+
+#include "child.h"
+#include "scratch.h"
+#include "suite.h"
+
+const char *scratch_device(void)
+{
+	const char *dev = getenv("MD_TEST_SCRATCH");
+
+	if (!dev)
+		suite_skip("no device was given in MD_TEST_SCRATCH");
+	return dev;
+}
+
+/* Busy for a moment after the last process on it ended. */
+static bool unmounted(void *unused)
+{
+	(void)unused;
+	return !umount(suite_fs[1]) || errno == EINVAL;
+}
+
+void scratch_make(const char *mkfs, const char *type, const char *mount_options)
+{
+	const char *dev = scratch_device();
+	char command[256];
+
+	CHECK(wait_until(unmounted, NULL, SUITE_WAIT_MS));
+	snprintf(command, sizeof(command), "mkfs.%s %s >/dev/null", mkfs, dev);
+	CHECK_EQ(system(command), 0);
+	CHECK(!mount(dev, suite_fs[1], type, 0, mount_options));
+}
+
+void scratch_restore(void)
+{
+	scratch_make("xfs -q -f -m reflink=1 -d su=2m,sw=1", "xfs", "dax=always");
+}
