@@ -136,47 +136,157 @@ static void no_break(const void *arg)
 	}
 }
 
-static void *write_in_thread(void *path)
+struct own {
+	file_op op;
+	const char *path;
+};
+
+static void *break_in_thread(void *arg)
 {
-	return (void *)(long)write_inside(path);
+	const struct own *own = arg;
+
+	return (void *)(long)own->op(own->path);
 }
 
-/* Proves: nobody is exempt, the holder may write to its own file. */
-static void write__by_holder_itself__breaks(const void *unused)
+/* Proves: nobody is exempt, the holder may write to its own file, or cut it. */
+static void break__by_thread_of_holder__is_one(const void *unused)
 {
-	struct mapdirect_event ev;
+	static const file_op ops[] = { write_inside, truncate_inside, punch_inside };
+
+	(void)unused;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct mapdirect_event ev;
+		struct holder h;
+		struct own own = { ops[i], h.path };
+		pthread_t thread;
+		void *failed;
+
+		suite_context("operation %u", i);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		CHECK_EQ(pthread_create(&thread, NULL, break_in_thread, &own), 0);
+		holder_event(&h, &ev);
+		CHECK_EQ(ev.breaker_pid, getpid());
+		CHECK_EQ(holder_release(&h), 0);
+		CHECK_EQ(pthread_join(thread, &failed), 0);
+		CHECK(!failed);
+	}
+}
+
+/* Less than a huge page of it would be split first, which is a zap. */
+#define PART (2 * MIB)
+
+static void unmap_part(struct holder *h)
+{
+	CHECK(!munmap(h->anchor + h->length - PART, PART));
+}
+
+static void map_another_over_part(struct holder *h)
+{
+	CHECK(mmap(h->anchor, PART, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+	      h->anchor);
+}
+
+static void move_part(struct holder *h)
+{
+	CHECK(mremap(h->anchor, PART, PART, MREMAP_MAYMOVE | MREMAP_FIXED, h->anchor + h->length) ==
+	      h->anchor + h->length);
+}
+
+static void move_all(struct holder *h)
+{
+	char *to = mmap(NULL, h->length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(to != MAP_FAILED);
+	CHECK(mremap(h->anchor, h->length, h->length, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+}
+
+/*
+ * Proves: whatever takes the anchor, or a part of it, from its place is a
+ * break by the holder itself.
+ */
+static void anchor__taken_away__breaks(const void *unused)
+{
+	static void (*const ways[])(struct holder * h) = { unmap_part, map_another_over_part,
+							   move_part, move_all };
+
+	(void)unused;
+	for (unsigned int i = 0; i < 4; i++) {
+		struct mapdirect_event ev;
+		struct holder h;
+
+		suite_context("way %u", i);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		ways[i](&h);
+		holder_event(&h, &ev);
+		CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
+		CHECK_EQ(ev.reason, MAPDIRECT_REASON_UNMAP);
+		CHECK_EQ(ev.breaker_pid, getpid());
+		check_deadline(&ev, knob_get(KNOB_LEASE_BREAK_TIME));
+		CHECK_EQ(holder_release(&h), 0);
+	}
+}
+
+/* Proves: an anchor in several pieces, of different rights, does its service. */
+static void anchor__split_by_mprotect__still_tells(const void *unused)
+{
 	struct holder h;
-	pthread_t thread;
-	void *failed;
+	struct breaker b;
 
 	(void)unused;
 	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
 	holder_take(&h, OPS_FROM, OPS_LENGTH);
-	CHECK_EQ(pthread_create(&thread, NULL, write_in_thread, h.path), 0);
-	holder_event(&h, &ev);
-	CHECK_EQ(ev.breaker_pid, getpid());
+	CHECK(!mprotect(h.anchor, PART, PROT_READ));
+	CHECK(!holder_has_event(&h));
+	CHECK(!mprotect(h.anchor + PART, PART, PROT_NONE));
+	CHECK(!holder_has_event(&h));
+	CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_LIVE);
+	breaker_start(&b, truncate_inside, h.path);
+	check_break_event(&h, &b, MAPDIRECT_REASON_TRUNCATE);
+	CHECK(breaker_waits(&b, 50));
 	CHECK_EQ(holder_release(&h), 0);
-	CHECK_EQ(pthread_join(thread, &failed), 0);
-	CHECK(!failed);
+	breaker_finish(&b, SUITE_WAIT_MS);
 }
 
-/* Proves: unmapping a part of the anchor is a break by the holder itself. */
-static void unmap__part_of_anchor__breaks(const void *unused)
+/*
+ * Proves: a break that has begun keeps its deadline when lease-break-time is
+ * changed; the next one has the new.
+ */
+static void deadline__changed_in_a_break__is_for_the_next(const void *unused)
 {
-	struct mapdirect_event ev;
-	struct holder h;
+	static const unsigned int times[] = { 1, 60 };
 
 	(void)unused;
-	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
-	holder_take(&h, OPS_FROM, OPS_LENGTH);
-	/* Less than a huge page of it would be split first, which is a zap. */
-	CHECK(!munmap(h.anchor + h.length - 2 * MIB, 2 * MIB));
-	holder_event(&h, &ev);
-	CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
-	CHECK_EQ(ev.reason, MAPDIRECT_REASON_UNMAP);
-	CHECK_EQ(ev.breaker_pid, getpid());
-	check_deadline(&ev, knob_get(KNOB_LEASE_BREAK_TIME));
-	CHECK_EQ(holder_release(&h), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct mapdirect_event ev;
+		struct holder h;
+		struct breaker b;
+
+		suite_context("from %u s", times[i]);
+		knob_set(KNOB_LEASE_BREAK_TIME, times[i]);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		breaker_start(&b, truncate_inside, h.path);
+		check_break_event(&h, &b, MAPDIRECT_REASON_TRUNCATE);
+		knob_set(KNOB_LEASE_BREAK_TIME, times[1 - i]);
+		if (times[i] == 1) {
+			holder_event(&h, &ev);
+			CHECK_EQ(ev.type, MAPDIRECT_EVENT_REVOKED);
+		} else {
+			CHECK(breaker_waits(&b, 2500));
+			CHECK(!holder_has_event(&h));
+			CHECK_EQ(holder_release(&h), 0);
+		}
+		breaker_finish(&b, SUITE_WAIT_MS);
+		CHECK(!close(h.lease));
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		breaker_start(&b, truncate_inside, h.path);
+		check_break_event(&h, &b, MAPDIRECT_REASON_TRUNCATE);
+		CHECK_EQ(holder_release(&h), 0);
+		breaker_finish(&b, SUITE_WAIT_MS);
+	}
 }
 
 /* Proves: the module's own limit rules when lease-break-time is 0 or longer. */
@@ -251,9 +361,11 @@ static const struct suite_case cases[] = {
 	BREAKS_NOT(do_store),
 	BREAKS_NOT(do_msync),
 	BREAKS_NOT(do_drop_caches),
-	SUITE_CASE(write__by_holder_itself__breaks),
-	SUITE_CASE(unmap__part_of_anchor__breaks),
+	SUITE_CASE(break__by_thread_of_holder__is_one),
+	SUITE_CASE(anchor__taken_away__breaks),
+	SUITE_CASE(anchor__split_by_mprotect__still_tells),
 	SUITE_CASE(deadline__capped__is_the_cap),
+	SUITE_CASE(deadline__changed_in_a_break__is_for_the_next),
 	{},
 };
 
