@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Run all tests, on a Debian 12 machine that has nothing but git.
 #
-#   bash test/run.sh [--quick] [--kernel K | --native]
+#   bash test/run.sh [--quick | --long] [--kernel K | --native]
 #
 # --quick     without what takes long: guest cases marked so, the harness's own
 #             test, checkpatch (which has to be fetched)
+# --long      and 200 runs of every breaker in a guest of each kernel, each with
+#             a peer that writes; an hour more
 # --kernel K  boot guests with that kernel only, not with each that
 #             test/vm/kernel.sh knows
 # --native    no guests: run their suites on this machine. It has a loaded
@@ -28,6 +30,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 quick=()
+long=()
 native=()
 kernels=(6.1 6.12)
 logs=build/logs
@@ -37,13 +40,14 @@ skipped=0
 
 usage()
 {
-	echo "usage: bash test/run.sh [--quick] [--kernel K | --native]" >&2
+	echo "usage: bash test/run.sh [--quick | --long] [--kernel K | --native]" >&2
 	exit 2
 }
 
 while (($#)); do
 	case $1 in
-	--quick)	quick=(--quick) ;;
+	--quick)	quick=(--quick) long=() ;;
+	--long)		long=(--long) quick=() ;;
 	--native)	native=(--native) ;;
 	--kernel)	(($# > 1)) || usage; kernels=("$2"); shift ;;
 	*)		usage ;;
@@ -162,12 +166,12 @@ unit unit-tsan build/tsan
 step format cmake --build build/release --target format-check
 
 if ((${#native[@]})); then
-	suite guest bash test/guest/run-all.sh --native "${quick[@]}"
+	suite guest bash test/guest/run-all.sh --native "${quick[@]}" "${long[@]}"
 else
 	for kernel in "${kernels[@]}"; do
 		step "sparse-$kernel" sparse "$kernel"
 		suite "guest-$kernel" bash test/guest/run-all.sh \
-			--kernel "$kernel" "${quick[@]}"
+			--kernel "$kernel" "${quick[@]}" "${long[@]}"
 		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
 		((${#quick[@]})) ||
 			suite "dkms-$kernel" bash test/dkms.sh --kernel "$kernel"

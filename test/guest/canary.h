@@ -23,11 +23,20 @@ int extents_equal(const struct extents *a, const struct extents *b);
 /* How many bytes both own. */
 uint64_t extents_common(const struct extents *a, const struct extents *b);
 
+/* Of what a owns, that which b does not. */
+void extents_minus(struct extents *left, const struct extents *a, const struct extents *b);
+
 /*
  * Makes files until they own all of the freed blocks, and fills those with one
  * byte. Only the files that own some of these blocks stay.
  */
 void canary_take(const char *fs, const struct extents *freed);
+
+/*
+ * The same with as many of them as can be had, and how many bytes that is: XFS
+ * keeps up to 16 MiB of an allocation group to itself, which may be these.
+ */
+uint64_t canary_try(const char *fs, const struct extents *freed);
 
 /* How many bytes of the canaries on fs are not what they were. */
 uint64_t canary_changed(const char *fs);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Run the guest suites, in as few guests as their needs allow.
 #
-#   bash test/guest/run-all.sh [--quick] [--kernel K | --native]
+#   bash test/guest/run-all.sh [--quick | --long] [--kernel K | --native]
 #
 # --quick     without the cases that are marked as long
+# --long      and 200 runs of every breaker against a peer that writes
 # --kernel K  which kernel to boot (test/vm/kernel.sh)
 # --native    on this machine instead, as far as that harms nothing (test/run.sh
 #             says what it must have)
@@ -17,13 +18,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 programs=build/release/test/guest
 options=()
+with_long=
 kernel=()
 native=
 passed=0
 failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
-normal=(breaks fate storm slope overlap release ioctls refusals inherit visible)
+normal=(breaks campaign fate storm slope overlap release ioctls refusals inherit visible)
 for source in test/guest/lib_*.c; do
 	! grep -q '^int main' "$source" || normal+=("$(basename "$source" .c)")
 done
@@ -33,12 +35,19 @@ testing=(controls controls_break steps)
 # The refused swapext raises the same warning. The suite that unmounts and
 # unbinds comes last.
 warned=(swapext device)
+# Their --long cases take a guest for themselves.
+long=(campaign)
 warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
 
-# here PROGRAM...: runs them on this machine; in a guest, this is the command.
+# here [OPTION]... PROGRAM...: runs them on this machine; in a guest, this is the command.
 here()
 {
-	local program status all=77
+	local program status all=77 options=()
+
+	while [[ $1 == --* ]]; do
+		options+=("$1")
+		shift
+	done
 
 	for program; do
 		status=0
@@ -74,7 +83,7 @@ boot()
 	done
 	shift
 	bash test/vm/run.sh "${kernel[@]}" --time "$seconds" "${vm[@]}" -- \
-		bash test/guest/run-all.sh "${options[@]}" --here "$@" || status=$?
+		bash test/guest/run-all.sh --here "${options[@]}" "$@" || status=$?
 	case $status in
 	0 | 1 | 77)	echo "ok guest__${name}__kernel_log_is_clean" ;;
 	3)	echo "not ok guest__${name}__kernel_log_is_clean - see above" ;;
@@ -87,6 +96,7 @@ boot()
 while (($#)); do
 	case $1 in
 	--quick)	options=(--quick) ;;
+	--long)		with_long=1 ;;
 	--native)	native=1 ;;
 	--kernel)	kernel=(--kernel "${2-}"); shift || break ;;
 	--here)		shift; here "$@"; exit ;;
@@ -100,14 +110,23 @@ cmake --build build/release -j2 >/dev/null
 
 if [[ $native ]]; then
 	status=0
-	here "${normal[@]}" "${testing[@]}" || status=$?
+	here "${options[@]}" "${normal[@]}" "${testing[@]}" || status=$?
 	note "$status"
+	if [[ $with_long ]]; then
+		status=0
+		here --long "${long[@]}" || status=$?
+		note "$status"
+	fi
 else
 	boot normal 1200 -- "${normal[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot testing 600 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
+	if [[ $with_long ]]; then
+		options=(--long)
+		boot long 5400 -- "${long[@]}"
+	fi
 fi
 ((!failed)) || exit 1
 ((passed)) || exit 77

@@ -19,14 +19,15 @@
 #include "knob.h"
 #include "suite.h"
 
-/* After this a case is killed. */
+/* After this a case is killed; one that may take long, later. */
 #define CASE_LIMIT_MS 150000
+#define EXTRA_LIMIT_MS 1500000
 
 const char *suite_fs[2] = { "/mnt/pmem", "/mnt/pmem2" };
 
 static const struct suite_case *all;
 static const struct suite_case *running;
-static bool quick;
+static bool quick, extra;
 static int report = -1; /* a pipe; each write is one message */
 static pid_t case_pid;	/* names the directories of the case */
 static char context[128];
@@ -195,7 +196,7 @@ static void run_case(void)
 	setpgid(pid, pid);
 	close(ends[1]);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	ended = child_wait(pid, CASE_LIMIT_MS, &status);
+	ended = child_wait(pid, extra ? EXTRA_LIMIT_MS : CASE_LIMIT_MS, &status);
 	clean_up(pid);
 	said = take_messages(ends[0]);
 	close(ends[0]);
@@ -230,14 +231,16 @@ static void after_case(const CU_pTest test, const CU_pSuite suite, const CU_pFai
 	}
 }
 
-static bool selected(const char *name, int argc, char **argv)
+static bool selected(const struct suite_case *c, int argc, char **argv)
 {
 	bool any = false;
 
+	if (!(c->flags & SUITE_EXTRA) == extra)
+		return false;
 	for (int i = 1; i < argc; i++) {
 		if (argv[i][0] == '-')
 			continue;
-		if (strstr(name, argv[i]))
+		if (strstr(c->name, argv[i]))
 			return true;
 		any = true;
 	}
@@ -254,8 +257,10 @@ int suite_main(const struct suite_case *cases, int argc, char **argv)
 		suite_fs[0] = getenv("MD_PMEM");
 	if (getenv("MD_PMEM2"))
 		suite_fs[1] = getenv("MD_PMEM2");
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < argc; i++) {
 		quick |= !strcmp(argv[i], "--quick");
+		extra |= !strcmp(argv[i], "--long");
+	}
 	all = cases;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	knob_save();
@@ -263,7 +268,7 @@ int suite_main(const struct suite_case *cases, int argc, char **argv)
 		return EXIT_FAILURE;
 	suite = CU_add_suite(program_invocation_short_name, NULL, NULL);
 	for (; suite && cases->name; cases++) {
-		if (selected(cases->name, argc, argv) && !CU_add_test(suite, cases->name, run_case))
+		if (selected(cases, argc, argv) && !CU_add_test(suite, cases->name, run_case))
 			suite = NULL;
 	}
 	if (!suite) {

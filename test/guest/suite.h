@@ -14,7 +14,8 @@
 /* How long anything may take that should happen soon, in ms; TCG is slow. */
 #define SUITE_WAIT_MS 20000
 
-#define SUITE_LONG (1U << 0) /* left out by --quick */
+#define SUITE_LONG (1U << 0)  /* left out by --quick */
+#define SUITE_EXTRA (1U << 1) /* run by --long, and only these are */
 
 /* A case is named what__condition__result. */
 struct suite_case {
