@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What a break looks like through the library, for every kind of breaker. */
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -193,6 +195,66 @@ static void lib_write__restored_before_breaker_wakes__told_again(const void *unu
 	lib_drop(&l);
 }
 
+struct own {
+	struct lib *l;
+	const struct way *way;
+	atomic_int ended; /* 1: well, -1: not */
+};
+
+static void *break_in_thread(void *arg)
+{
+	struct own *own = arg;
+
+	atomic_store(&own->ended, own->way->op(own->l->file.path) ? -1 : 1);
+	return NULL;
+}
+
+/* Events of one break and its restore, until the thread is through. */
+static unsigned int carry_out_breaks(struct own *own)
+{
+	unsigned int breaks = 0;
+
+	do {
+		if (!lib_has_event(own->l, 10))
+			continue;
+		CHECK_EQ(lib_next(own->l, MD_EVENT_BREAK).breaker_pid, getpid());
+		lib_next(own->l, MD_EVENT_RELEASED);
+		lib_next(own->l, MD_EVENT_RESTORED);
+		breaks++;
+	} while (!atomic_load(&own->ended));
+	return breaks;
+}
+
+/*
+ * Proves: the application may change its own leased file, from any thread but
+ * the one that is to carry out the break, and is told of itself.
+ */
+static void lib_break__by_own_thread__restored(const void *unused)
+{
+	static const struct way ways[] = {
+		{ cut_and_extend, MD_REASON_TRUNCATE, OPS_FROM + OPS_LENGTH - OPS_INSIDE, false },
+		{ write_inside, MD_REASON_LAYOUT, OPS_WRITTEN, false },
+	};
+
+	(void)unused;
+	for (unsigned int i = 0; i < 4; i++) {
+		struct lib l;
+		struct own own = { .l = &l, .way = &ways[i % 2] };
+		pthread_t thread;
+
+		suite_context("round %u", i);
+		take(&l, suite_fs[0], i / 2 ? MD_OPEN_NO_THREAD : 0);
+		CHECK_EQ(pthread_create(&thread, NULL, break_in_thread, &own), 0);
+		CHECK(carry_out_breaks(&own) > 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(own.ended, 1);
+		check_content(&l, own.way);
+		write_ends(&l, NEW_BYTE);
+		lib_drop(&l);
+		CHECK(!unlink(l.file.path));
+	}
+}
+
 #define BREAKS(fn, why, bytes, only_reflink)                                                       \
 	{                                                                                          \
 		.name = "lib_" #fn "__mapped__restored", .run = break_restored,                    \
@@ -229,6 +291,7 @@ static const struct suite_case cases[] = {
 	BREAKS_NOT(do_fsync),
 	BREAKS_NOT(do_read),
 	SUITE_CASE(lib_write__restored_before_breaker_wakes__told_again),
+	SUITE_CASE(lib_break__by_own_thread__restored),
 	{},
 };
 
