@@ -178,6 +178,8 @@ static int serve(struct server *s)
 	int ret;
 
 	if (size > s->opt->length) {
+		fprintf(stderr, "md_ping: the client's pings have %zu bytes: -S %zu is needed\n",
+			size, size);
 		errno = EMSGSIZE;
 		return -1;
 	}

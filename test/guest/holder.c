@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -103,16 +104,32 @@ bool holder_has_event(struct holder *h)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLIN;
 }
 
-bool holder_exists(void *unused)
+/* The kernel's list, or as much of it as there is room for; its length. */
+static size_t list(char *text, size_t size)
 {
 	int fd = open("/proc/fs/mapdirect", O_RDONLY | O_CLOEXEC);
-	char c;
-	bool any = fd >= 0 && read(fd, &c, 1) == 1;
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
 
-	(void)unused;
 	if (fd >= 0)
 		close(fd);
-	return any;
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+bool holder_exists(void *unused)
+{
+	char text[2];
+
+	(void)unused;
+	return list(text, sizeof(text));
+}
+
+bool holder_is_live(void *unused)
+{
+	char text[4096];
+
+	(void)unused;
+	return list(text, sizeof(text)) && strstr(text, " state=live ");
 }
 
 int holder_release(struct holder *h)

@@ -44,6 +44,9 @@ bool holder_has_event(struct holder *h);
 /* Does anybody hold a lease? The kernel lists one until its last page is unpinned. */
 bool holder_exists(void *unused);
 
+/* The same, and one of them has all of it: taking a lease takes a while. */
+bool holder_is_live(void *unused);
+
 /* The ioctl: 0, or -1 and errno. */
 int holder_release(struct holder *h);
 

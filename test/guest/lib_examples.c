@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "canary.h"
 #include "child.h"
 #include "holder.h"
 #include "lib_vandal.h"
@@ -108,7 +110,7 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 	v = vandal_start(file.path, changes, PAUSE_US, NULL);
 	/* The server listens before it maps. */
 	served = start(&server);
-	CHECK(wait_until(holder_exists, NULL, SUITE_WAIT_MS));
+	CHECK(wait_until(holder_is_live, NULL, SUITE_WAIT_MS));
 	CHECK(!pipe2(out, O_CLOEXEC));
 	client.out = out[1];
 	pinged = start(&client);
@@ -160,10 +162,111 @@ static void lib_md_ping__rping_at_the_other_end__pings(const void *unused)
 	child_finish(served);
 }
 
+static void read_all(int from, char *text, size_t size)
+{
+	ssize_t n = read(from, text, size - 1);
+
+	CHECK(n > 0);
+	text[n] = '\0';
+}
+
+/* Proves: port, place in the file, sizes and printing are as the usage says. */
+static void lib_md_ping__all_options__obeyed(const void *unused)
+{
+	const char *addr = rdma_address();
+	const off_t offset = 2 * 4096;
+	struct holder file;
+	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-p", "7200", "-f",
+					    file.path, "--offset", "8192", "--length", "20000",
+					    "-v", "-d" } };
+	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-p", "7200", "-C", "3",
+					    "-S", "1000", "-v" } };
+	char text[8192];
+	int served[2], pinged[2];
+	pid_t pid;
+
+	(void)unused;
+	holder_file(&file, suite_fs[0], "leased", 64 * KIB);
+	CHECK(!pipe2(served, O_CLOEXEC) && !pipe2(pinged, O_CLOEXEC));
+	server.out = served[1];
+	client.out = pinged[1];
+	pid = start(&server);
+	CHECK(wait_until(holder_is_live, NULL, SUITE_WAIT_MS));
+	child_finish(start(&client));
+	child_finish(pid);
+	read_all(pinged[0], text, sizeof(text));
+	CHECK(strstr(text, "ping data: rdma-ping-0: ") && strstr(text, "rdma-ping-2: "));
+	CHECK(!strstr(text, "rdma-ping-3: "));
+	read_all(served[0], text, sizeof(text));
+	CHECK(strstr(text, "server ping data: rdma-ping-2: "));
+	CHECK(pread(file.fd, text, 2000, offset) == 2000);
+	CHECK(!strncmp(text, "rdma-ping-2: ", strlen("rdma-ping-2: ")));
+	CHECK(text[998] && !text[999] && !text[1000]);
+	CHECK_EQ(bytes_not(file.path, 0, offset, 0), 0);
+}
+
+static int status_of(struct program *p)
+{
+	int status;
+
+	CHECK(child_wait(start(p), SUITE_WAIT_MS, &status));
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Proves: wrong usage is told as such, and nothing is begun. */
+static void lib_md_ping__wrong_usage__is_2(const void *unused)
+{
+	struct program wrong[] = {
+		{ .argv = { MD_PING } },
+		{ .argv = { MD_PING, "-s", "-c", "-a", "1.2.3.4" } },
+		{ .argv = { MD_PING, "-c" } },
+		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4" } },
+		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "-S", "8" } },
+		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "-C", "many" } },
+		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--length", "-1" } },
+		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--length", "10" } },
+		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "-x" } },
+		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "more" } },
+	};
+
+	(void)unused;
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		suite_context("usage %u", i);
+		wrong[i].out = -1;
+		CHECK_EQ(status_of(&wrong[i]), 2);
+	}
+}
+
+/* Proves: a ping that does not fit the server's range is refused with a sentence. */
+static void lib_md_ping__larger_than_the_range__server_says_so(const void *unused)
+{
+	const char *addr = rdma_address();
+	struct holder file;
+	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-f", file.path } };
+	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-C", "1", "-S", "65" },
+				  .out = -1 };
+	pid_t served;
+	int status;
+
+	(void)unused;
+	holder_file(&file, suite_fs[0], "leased", LENGTH);
+	server.out = -1;
+	served = start(&server);
+	CHECK(wait_until(holder_is_live, NULL, SUITE_WAIT_MS));
+	CHECK_EQ(status_of(&client), 1);
+	CHECK(child_wait(served, SUITE_WAIT_MS, &status));
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	CHECK_EQ(bytes_not(file.path, 0, LENGTH, 0), 0);
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(lib_hello__two_processes__line_is_in_the_file),
 	SUITE_CASE(lib_md_ping__holes_punched__every_byte_verified),
 	SUITE_CASE(lib_md_ping__rping_at_the_other_end__pings),
+	SUITE_CASE(lib_md_ping__all_options__obeyed),
+	SUITE_CASE(lib_md_ping__wrong_usage__is_2),
+	SUITE_CASE(lib_md_ping__larger_than_the_range__server_says_so),
 	{},
 };
 
