@@ -8,6 +8,8 @@
 # --time S      kill the guest after S seconds, boot included (default 300)
 # --out DIR     what COMMAND writes to $OUT appears in DIR as it is written, and
 #               the kernel log in DIR/dmesg; without it $OUT is thrown away
+# --pmem-size S size of the first NVDIMM (default 1G; K, M, G or T; whole multiples
+#               of 128 MiB); only what is written to it takes memory of the host
 # --testing     load the test build of the module
 # --no-module   neither build nor load the module
 # --allow-kernel-line REGEX
@@ -18,8 +20,8 @@
 # file system: it sees the host's files as they are at the start, and its
 # changes go to memory and are lost. It has PATH, HOME, LANG and all MD_* of the
 # caller's environment, no stdin, and:
-#   /mnt/pmem     XFS on an emulated NVDIMM of 1 GiB, reflink=0, dax=always
-#   /mnt/pmem2    another, with reflink=1
+#   /mnt/pmem     XFS on an emulated NVDIMM (--pmem-size), reflink=0, dax=always
+#   /mnt/pmem2    another of 1 GiB, with reflink=1
 #   $MD_ADDR      the address of rxe0, a soft-RoCE device (on dummy0)
 #   mapdirect     the module, freshly built from src/kmod and loaded
 #   $OUT          a directory for results
@@ -44,6 +46,7 @@ root=$(realpath "$here/../..")
 kernel=6.1
 module=1
 seconds=300
+pmem_size=1G
 out=
 testing=()
 allow=()
@@ -64,7 +67,7 @@ while (($#)); do
 	--testing)	testing=(--testing); shift; continue ;;
 	--no-module)	module=; shift; continue ;;
 	--)		shift; break ;;
-	--kernel | --time | --out | --allow-kernel-line)
+	--kernel | --time | --out | --pmem-size | --allow-kernel-line)
 		(($# > 1)) || fail "$1 needs a value" ;;
 	*)		fail "unknown option $1 (the command goes after --)" ;;
 	esac
@@ -72,12 +75,17 @@ while (($#)); do
 	--kernel)	kernel=$2 ;;
 	--time)		seconds=$2 ;;
 	--out)		out=$2 ;;
+	--pmem-size)	pmem_size=$2 ;;
 	*)		allow+=("$2") ;;
 	esac
 	shift 2
 done
 (($#)) || fail "no command; usage: run.sh [OPTION]... -- COMMAND [ARGUMENT]..."
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--time takes whole seconds"
+pmem_bytes=$(numfmt --from=iec "$pmem_size" 2>/dev/null) || fail "--pmem-size takes a size such as 4G"
+# The kernel adds memory in sections of this size, and puts no pages on the rest.
+((pmem_bytes && pmem_bytes % (128 << 20) == 0)) ||
+	fail "--pmem-size takes a multiple of 128 MiB"
 
 assignments=$(bash "$here/kernel.sh" --kernel "$kernel") ||
 	fail "no kernel $kernel"
@@ -151,7 +159,7 @@ qemu=(
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
 	-m "${MD_VM_MEM:-2G},slots=2,maxmem=64G"
-	-object "memory-backend-memfd,id=mem0,share=on,size=1G"
+	-object "memory-backend-memfd,id=mem0,share=on,size=$pmem_bytes"
 	-device nvdimm,memdev=mem0,id=nv0
 	-object "memory-backend-memfd,id=mem1,share=on,size=1G"
 	-device nvdimm,memdev=mem1,id=nv1

@@ -156,6 +156,12 @@ check interrupted__nothing_runs killed int INT
 check interrupted__130 code int 130
 check killed__nothing_runs killed kill KILL
 
+# Without a guest: a size that would leave part of the NVDIMM without pages.
+
+run size --pmem-size 1000M -- true
+check pmem_size_odd__125 code size 125
+check pmem_size_odd__says_why has size.err 'multiple of 128 MiB'
+
 # Two whole guests at once.
 
 run seven --out "$tmp/seven" \
