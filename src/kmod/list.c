@@ -35,7 +35,8 @@ static void md_show_pins(struct seq_file *m, struct md_lease *l)
 		seq_puts(m, " foreign=?");
 		return;
 	}
-	seq_printf(m, " foreign=%lu", md_extents_foreign(&l->extents, ULONG_MAX));
+	seq_printf(m, " extents=%u foreign=%lu", l->extents.nr,
+		   md_extents_foreign(&l->extents, ULONG_MAX));
 	if (l->file) {
 		seq_puts(m, " file=");
 		seq_file_path(m, l->file, " \t\n\\");
