@@ -29,6 +29,8 @@ normal=(breaks campaign fate storm slope overlap release ioctls refusals inherit
 for source in test/guest/lib_*.c; do
 	! grep -q '^int main' "$source" || normal+=("$(basename "$source" .c)")
 done
+# Needs persistent memory for ranges of gigabytes, and nothing of it is quick.
+large=(large)
 # Needs the test build of the module. What it does to blocks that are in use is
 # noted by the kernel.
 testing=(controls controls_break steps)
@@ -110,7 +112,7 @@ cmake --build build/release -j2 >/dev/null
 
 if [[ $native ]]; then
 	status=0
-	here "${options[@]}" "${normal[@]}" "${testing[@]}" || status=$?
+	here "${options[@]}" "${normal[@]}" "${large[@]}" "${testing[@]}" || status=$?
 	note "$status"
 	if [[ $with_long ]]; then
 		status=0
@@ -123,6 +125,7 @@ else
 		boot testing 600 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
+	((${#options[@]})) || boot large 600 --pmem-size 4G -- "${large[@]}"
 	if [[ $with_long ]]; then
 		options=(--long)
 		boot long 5400 -- "${long[@]}"

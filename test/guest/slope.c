@@ -2,7 +2,6 @@
 /* What two thousand leases leave behind in the kernel's memory. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include "breaker.h"
 #include "child.h"
 #include "holder.h"
+#include "meminfo.h"
 #include "rdma.h"
 #include "suite.h"
 
@@ -78,28 +78,6 @@ static void cycle(struct holder *h, struct rdma *r, unsigned int i)
 	}
 }
 
-/* What the kernel uses for itself and cannot drop, in KiB. */
-static long kernel_memory(void)
-{
-	static const char *const names[] = { "SUnreclaim:", "PageTables:", "KernelStack:",
-					     "Percpu:", "VmallocUsed:" };
-	FILE *f = fopen("/proc/sys/vm/drop_caches", "we");
-	char name[32];
-	long sum = 0, value;
-
-	CHECK(f && fputs("3", f) >= 0 && !fclose(f));
-	/* What RCU still holds comes back meanwhile. */
-	usleep(1000000);
-	f = fopen("/proc/meminfo", "re");
-	CHECK(f);
-	while (fscanf(f, "%31s %ld%*[^\n]", name, &value) == 2)
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			sum += strcmp(name, names[i]) ? 0 : value;
-	fclose(f);
-	CHECK(sum);
-	return sum;
-}
-
 /* How many KiB the cycles cost for good, with an object of 256 bytes left in each, or none. */
 static long slope(bool leak)
 {
@@ -113,13 +91,13 @@ static long slope(bool leak)
 	holder_file(&h, suite_fs[0], "leased", LENGTH);
 	for (unsigned int i = 0; i < WARM_UP; i++)
 		cycle(&h, &r, i);
-	before = kernel_memory();
+	before = meminfo_kernel();
 	for (unsigned int i = 0; i < CYCLES; i++) {
 		cycle(&h, &r, i);
 		if (leak)
 			CHECK(eventfd(0, EFD_CLOEXEC) >= 0);
 	}
-	return kernel_memory() - before;
+	return meminfo_kernel() - before;
 }
 
 /* Proves: leases leave nothing behind. */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* What the kernel and this process have in memory. */
+#ifndef MD_TEST_GUEST_MEMINFO_H
+#define MD_TEST_GUEST_MEMINFO_H
+
+/* What the kernel uses for itself and cannot drop, in KiB. Takes a second. */
+long meminfo_kernel(void);
+
+/* The page tables of this process, in KiB. */
+long meminfo_page_tables(void);
+
+/* How many page faults this process has had that needed no I/O. */
+long meminfo_faults(void);
+
+#endif
