@@ -83,7 +83,9 @@ struct mapdirect_info {
  *   EBUSY         the extents did not hold still during the call
  *   ENOMEM        no memory, or RLIMIT_MEMLOCK would be exceeded
  *   EFAULT        a page could not be faulted in: no space, or an I/O error
- *   EINTR         a fatal signal came
+ *   EINTR         a signal came while pages were faulted in (what was allocated
+ *                 by then stays, and a repeated call gets further), or a fatal
+ *                 one at any time
  */
 struct mapdirect_lease {
 	__s32 fd;

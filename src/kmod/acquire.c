@@ -115,13 +115,9 @@ static int md_check_allocated(struct file *file, const struct mapdirect_lease *a
  */
 static int md_prefault(struct md_lease *l)
 {
-	int err;
-
 	if (!md_protected(MD_PROTECT_PREFAULT))
 		return 0;
-	err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
-	md_extents_unpin(&l->extents);
-	return err;
+	return md_extents_prefault(l->addr, l->nr_pages);
 }
 
 /* Pin, and be sure that nothing was zapped between the pin and now. */

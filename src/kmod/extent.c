@@ -4,6 +4,7 @@
 #include <linux/gfp.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "dax.h"
@@ -11,6 +12,7 @@
 #include "protect.h"
 
 #define MD_BATCH (PAGE_SIZE / sizeof(struct page *))
+#define MD_UNPIN_BATCH 32768UL /* in one go, without a look at the scheduler */
 
 static int md_extents_grow(struct md_extents *e)
 {
@@ -58,8 +60,44 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 }
 
 /*
+ * Fault nr_pages at addr of current->mm in for writing. Where blocks have to be
+ * allocated this takes long; nothing is held from one batch to the next, so any
+ * signal may end it. What was allocated stays, and is quickly passed next time.
+ */
+int md_extents_prefault(unsigned long addr, unsigned long nr_pages)
+{
+	struct page **batch;
+	unsigned long done = 0;
+	int err = 0;
+
+	batch = md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
+	if (!batch)
+		return -ENOMEM;
+	while (done < nr_pages && !err) {
+		int got = md_fault_here();
+
+		if (!got)
+			got = pin_user_pages_fast(addr + done * PAGE_SIZE,
+						  min(nr_pages - done, MD_BATCH), FOLL_WRITE,
+						  batch);
+		if (got > 0) {
+			unpin_user_pages(batch, got);
+			done += got;
+		} else {
+			err = got ? got : -EFAULT;
+		}
+		if (!err && done < nr_pages && signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	free_page((unsigned long)batch);
+	return err;
+}
+
+/*
  * Pin nr_pages at addr of current->mm, which must be the pages of mapping from
- * index on. On failure nothing stays pinned.
+ * index on. On failure nothing stays pinned. Ends early for a fatal signal only:
+ * somebody waits for the file's lock meanwhile, and the pages are there.
  */
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
 		   struct address_space *mapping, pgoff_t index)
@@ -89,6 +127,8 @@ int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pa
 		if (err) /* page i - 1 failed and is in no extent */
 			unpin_user_pages(&batch[i - 1], got - i + 1);
 		done += got;
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
 		cond_resched();
 	}
 	free_page((unsigned long)batch);
@@ -103,10 +143,14 @@ void md_extents_unpin(struct md_extents *e)
 
 	for (i = 0; i < e->nr; i++) {
 		struct md_extent *x = &e->v[i];
+		unsigned long done, nr;
 
-		unpin_user_page_range_dirty_lock(pfn_to_page(x->pfn), x->nr, false);
+		for (done = 0; done < x->nr; done += nr) {
+			nr = min(x->nr - done, MD_UNPIN_BATCH);
+			unpin_user_page_range_dirty_lock(pfn_to_page(x->pfn + done), nr, false);
+			cond_resched();
+		}
 		put_dev_pagemap(x->pgmap);
-		cond_resched();
 	}
 	kvfree(e->v);
 	*e = (struct md_extents){};
