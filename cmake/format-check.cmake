@@ -6,6 +6,7 @@ file(GLOB_RECURSE sources
 	${ROOT}/include/*.h
 	${ROOT}/src/lib/*.[ch]
 	${ROOT}/examples/*.[ch]
-	${ROOT}/test/*.[ch])
+	${ROOT}/test/*.[ch]
+	${ROOT}/tools/*.[ch])
 execute_process(COMMAND ${CLANG_FORMAT} --dry-run -Werror ${sources}
 	COMMAND_ERROR_IS_FATAL ANY)

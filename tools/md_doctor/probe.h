@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What is looked at, one file for each. A probe adds its findings to the
+ * report and changes nothing on the machine. The root is that of tree.h.
+ */
+#ifndef MD_DOCTOR_PROBE_H
+#define MD_DOCTOR_PROBE_H
+
+#include "report.h"
+
+/* Version and configuration of the kernel. */
+void probe_kernel(struct report *r, const char *root);
+
+/* The module's file, the module in the kernel, its device. */
+void probe_module(struct report *r, const char *root);
+
+/*
+ * Namespaces of persistent memory, device-dax. With @needed it is a lack if
+ * there is none that a DAX file system can be on.
+ */
+void probe_pmem(struct report *r, const char *root, bool needed);
+
+/* File systems mounted on DAX devices; @needed as above. */
+void probe_mount(struct report *r, const char *root, bool needed);
+
+/*
+ * A file or directory: what md_query() says of it. In a directory it is asked
+ * of a file without a name. Of the root only the module's device is used.
+ */
+void probe_path(struct report *r, const char *root, const char *path);
+
+/* RDMA devices, their ports and device nodes. */
+void probe_rdma(struct report *r, const char *root);
+
+/* User, group and capabilities of this process. */
+void probe_rights(struct report *r, const char *root);
+
+/* RLIMIT_MEMLOCK, and the settings of leases. */
+void probe_limits(struct report *r, const char *root);
+
+#endif
