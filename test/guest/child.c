@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -67,6 +68,17 @@ void child_killed(pid_t pid, int signal, int limit_ms)
 	CHECK(child_wait(pid, limit_ms, &status));
 	CHECK(WIFSIGNALED(status));
 	CHECK_EQ(WTERMSIG(status), signal);
+}
+
+void child_schedule(int policy)
+{
+	const struct sched_param prio = { .sched_priority = policy == SCHED_FIFO };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	CHECK(!sched_setaffinity(0, sizeof(one), &one));
+	CHECK(!sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &prio));
 }
 
 bool wait_until(bool (*until)(void *arg), void *arg, int limit_ms)

@@ -26,6 +26,12 @@ void child_finish(pid_t pid);
 /* It must have died, or die, of this signal. */
 void child_killed(pid_t pid, int signal, int limit_ms);
 
+/*
+ * This process and those that it starts run on one processor, of which policy
+ * SCHED_FIFO gives nothing to them.
+ */
+void child_schedule(int policy);
+
 /* Calls until(arg) until it is true; false when the limit was over. */
 bool wait_until(bool (*until)(void *arg), void *arg, int limit_ms);
 

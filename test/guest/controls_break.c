@@ -85,25 +85,13 @@ static void play_acquire(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
-/* On one processor, of which policy SCHED_FIFO gives nothing to others. */
-static void schedule(int policy)
-{
-	const struct sched_param prio = { .sched_priority = policy == SCHED_FIFO };
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	CHECK(!sched_setaffinity(0, sizeof(one), &one));
-	CHECK(!sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &prio));
-}
-
 /* A lease that is there again before the breaker of the last one wakes up. */
 static void play_next_lease(bool *damage)
 {
 	struct breaker b;
 	struct holder h, next;
 
-	schedule(SCHED_FIFO);
+	child_schedule(SCHED_FIFO);
 	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
 	holder_take(&h, OPS_FROM, OPS_LENGTH);
 	next = h;
@@ -115,7 +103,7 @@ static void play_next_lease(bool *damage)
 		next.lease = holder_try_lease(&next, 0);
 	while (next.lease < 0 && errno == EAGAIN);
 	CHECK(next.lease >= 0);
-	schedule(SCHED_OTHER);
+	child_schedule(SCHED_OTHER);
 	CHECK(breaker_waits(&b, 100));
 	*damage = told_nothing(&next);
 	holder_release_done(&next);

@@ -8,6 +8,7 @@
 
 #include "breaker.h"
 #include "canary.h"
+#include "child.h"
 #include "lib_holder.h"
 #include "ops.h"
 #include "suite.h"
@@ -156,18 +157,6 @@ static void no_break(const void *arg)
 	}
 }
 
-/* On one processor, of which policy SCHED_FIFO gives nothing to others. */
-static void schedule(int policy)
-{
-	const struct sched_param prio = { .sched_priority = policy == SCHED_FIFO };
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	CHECK(!sched_setaffinity(0, sizeof(one), &one));
-	CHECK(!sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &prio));
-}
-
 /*
  * Proves: a breaker that finds the lease taken again when it wakes up is not
  * left waiting, although the kernel tells no lease of who has waited already.
@@ -180,7 +169,7 @@ static void lib_write__restored_before_breaker_wakes__told_again(const void *unu
 	struct lib l;
 
 	(void)unused;
-	schedule(SCHED_FIFO);
+	child_schedule(SCHED_FIFO);
 	take(&l, suite_fs[0], MD_OPEN_NO_THREAD);
 	breaker_start(&b, way.op, l.file.path);
 	ev = lib_fetch(&l, MD_EVENT_BREAK);
@@ -188,7 +177,7 @@ static void lib_write__restored_before_breaker_wakes__told_again(const void *unu
 	md_ack_event(ev);
 	while (md_map_state(l.map) != MD_MAP_LIVE)
 		CHECK_MD(!md_process(l.ctx));
-	schedule(SCHED_OTHER);
+	child_schedule(SCHED_OTHER);
 	lib_next(&l, MD_EVENT_RELEASED);
 	lib_next(&l, MD_EVENT_RESTORED);
 	check_breaks(&l, &b, &way);
