@@ -154,6 +154,7 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < slots; i++)
 		if (slot[i].acked)
 			check_slot(fd, i, slot + i, &result);
+	free(slot);
 	printf("records=%" PRIu64 " generations=%" PRIu64 " slots=%" PRIu64 " removed=%" PRIu64
 	       " torn=%" PRIu64 " lost=%" PRIu64 "\n",
 	       result.records, result.generations, result.slots, result.removed, result.torn,
