@@ -128,7 +128,8 @@ int md_process(struct md_context *ctx);
 /* Who keeps the promise that blocks do not move under DMA. */
 enum md_provider {
 	MD_PROVIDER_NONE,
-	MD_PROVIDER_KMOD, /* fsdax file, layout lease through mapdirect.ko */
+	MD_PROVIDER_KMOD,   /* fsdax file, layout lease through mapdirect.ko */
+	MD_PROVIDER_DEVDAX, /* device-dax: there is no file system, so no break */
 };
 
 /**
@@ -185,7 +186,9 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
  * struct md_map_attr - settings of a map
  * @size:     sizeof(struct md_map_attr)
  * @flags:    MD_MAP_* bits
- * @provider: MD_PROVIDER_NONE (0) asks for MD_PROVIDER_KMOD
+ * @provider: MD_PROVIDER_NONE (0) asks for MD_PROVIDER_KMOD, or if @fd is a
+ *            device-dax of persistent memory for MD_PROVIDER_DEVDAX; whatever
+ *            would promise less has to be asked for by name
  */
 struct md_map_attr {
 	size_t size;
@@ -203,11 +206,12 @@ enum md_map_state {
 /**
  * md_map - take the layout lease of a file range and map it
  * @ctx:    a context
- * @fd:     a regular file on a DAX file system, open O_RDWR; duplicated, so
- *          the caller may close it
+ * @fd:     a regular file on a DAX file system, or a device-dax, open O_RDWR;
+ *          duplicated, so the caller may close it
  * @offset: multiple of the page size
  * @length: 1 or more, rounded up to whole pages; the range must end within
- *          the last page of the file
+ *          the last page of the file. Of a device-dax, both are multiples of
+ *          its alignment
  * @attr:   settings, or NULL for the defaults
  *
  * The caller owns the file or has CAP_LEASE. The address is reserved until
@@ -221,7 +225,7 @@ enum md_map_state {
  * (reflink) is copied first, which takes space and breaks leases that others
  * hold on the file.
  *
- * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (not a regular file), EACCES (not
+ * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (neither kind of file), EACCES (not
  * open for reading and writing, or no permission for the device), ENODEV (not DAX), EOPNOTSUPP (file system or
  * provider), ENXIO (beyond the end of the file), ENODATA (not allocated, and
  * no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),

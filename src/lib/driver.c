@@ -146,12 +146,19 @@ static void drop(struct md_map *map)
 /* Breaks come first: a long restore would keep this thread from them. */
 static int take_lease(struct md_map *map)
 {
+	int saved;
+
 	map->lease.fits = false;
 	if (map->lease.restored && md__service_breaking(map->ctx))
 		return md__fail(EAGAIN, "another map of this context is being broken");
 	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
 		return -1;
-	return watch(map);
+	if (!watch(map))
+		return 0;
+	saved = errno;
+	map->ops->release(&map->lease);
+	errno = saved;
+	return -1;
 }
 
 static enum md__in acquire(struct md_map *map)

@@ -104,19 +104,6 @@ static int check_dax(const struct md__range *range)
 	return 0;
 }
 
-static int check_size(const struct md__range *range)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	int64_t size = md__range_file_size(range);
-
-	if (size < 0)
-		return -1;
-	if (range->offset + range->length > ((uint64_t)size + page - 1) / page * page)
-		return md__fail(ENXIO, "the file ends at %llu: make it longer (ftruncate): %s",
-				(unsigned long long)size, range->text);
-	return 0;
-}
-
 static int check_holes(const struct md__range *range)
 {
 	struct md__hole hole;
@@ -136,7 +123,7 @@ static int check_holes(const struct md__range *range)
 
 int md__kmod_fits(const struct md__range *range)
 {
-	if (check_dax(range) || check_size(range))
+	if (check_dax(range) || md__range_inside(range))
 		return -1;
 	return check_holes(range);
 }
@@ -207,7 +194,7 @@ void md__kmod_check(struct md_context *ctx, const struct md__range *range,
 	if (check_dax(range) || foresee_file_system(range))
 		goto refused;
 	result->provider = MD_PROVIDER_KMOD;
-	if (check_size(range) || foresee_lease(range) || check_holes(range))
+	if (md__range_inside(range) || foresee_lease(range) || check_holes(range))
 		goto refused;
 	snprintf(
 		result->reason, sizeof(result->reason),

@@ -1,18 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fork.h"
 #include "lease.h"
 #include "reserve.h"
 
+/* The clock makes it rise from one process to the next, too. */
+uint64_t md__lease_number(void)
+{
+	static _Atomic uint64_t last;
+	uint64_t before = atomic_load(&last), now = md__now(), number;
+
+	do {
+		number = now > before ? now : before + 1;
+	} while (!atomic_compare_exchange_weak(&last, &before, number));
+	return number;
+}
+
 int md__lease_init(struct md__lease *lease, const struct md__range *range)
 {
 	*lease = (struct md__lease){ .fd = -1, .length = range->length };
-	lease->addr = md__reserve(range->offset, range->length);
+	lease->addr = md__reserve(range->offset, range->length, range->align);
 	if (!lease->addr)
 		return -1;
-	lease->anchor = md__reserve(range->offset, range->length);
+	lease->anchor = md__reserve(range->offset, range->length, range->align);
 	if (lease->anchor)
 		return 0;
 	md__unreserve(lease->addr, lease->length);
@@ -30,6 +45,8 @@ void md__lease_drop(struct md__lease *lease)
 		close(lease->fd);
 	lease->fd = -1;
 	md__fork_let();
+	free(lease->data);
+	lease->data = NULL;
 	md__reserve_again(lease->addr, lease->length);
 	if (lease->anchor)
 		md__reserve_again(lease->anchor, lease->length);

@@ -28,6 +28,7 @@ struct md__lease {
 	bool restored;
 	/* acquire() found that the file fits the range, whatever came of it. */
 	bool fits;
+	void *data; /* the provider's own, by malloc(); freed with the lease */
 };
 
 /* What a lease says. Times are CLOCK_MONOTONIC in ns. */
@@ -52,6 +53,7 @@ struct md__notice {
  * @release: shuts the mapping, then 0 when the lease is over, or EBUSY while
  *           foreign pins remain; never blocks; may be repeated
  * @foreign: how many pages somebody else holds, for a message
+ * @persist: makes bytes of the mapping durable; NULL: by flushing CPU caches
  */
 struct md__lease_ops {
 	enum md_provider provider;
@@ -62,7 +64,15 @@ struct md__lease_ops {
 	int (*read)(struct md__lease *lease, struct md__notice *notice);
 	int (*release)(struct md__lease *lease);
 	uint64_t (*foreign)(struct md__lease *lease);
+	int (*persist)(struct md__lease *lease, const struct md__range *range, size_t offset,
+		       size_t length);
 };
+
+/*
+ * A number for a lease that does not come from the module. It is above all
+ * that this process had since the machine was started.
+ */
+uint64_t md__lease_number(void);
 
 /* Reserve the addresses; there is no lease yet. 0 or -1. */
 int md__lease_init(struct md__lease *lease, const struct md__range *range);

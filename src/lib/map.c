@@ -15,6 +15,7 @@
 #include "map.h"
 #include "mr.h"
 #include "persist.h"
+#include "provider.h"
 #include "qp.h"
 #include "service.h"
 
@@ -27,7 +28,6 @@ static void init(struct md_map *map, struct md_context *ctx)
 
 	memset((char *)map + kept, 0, sizeof(*map) - kept);
 	map->ctx = ctx;
-	map->ops = ctx->ops;
 	map->range.fd = -1;
 	map->lease.fd = -1;
 	atomic_store(&map->state, MD_MAP_RELEASED);
@@ -77,6 +77,7 @@ void md__map_free_all(struct md__maps *maps)
 			TAILQ_REMOVE(&map->mrs, mr, mrs);
 			free(mr);
 		}
+		free(map->lease.data);
 		while ((at = TAILQ_FIRST(&map->attachments))) {
 			TAILQ_REMOVE(&map->attachments, at, attachments);
 			free(at);
@@ -92,9 +93,6 @@ static int check_attr(const struct md_map_attr *attr)
 {
 	if (attr->flags & ~(MD_MAP_ALLOCATE | MD_MAP_RESTORE))
 		return md__fail(EINVAL, "md_map_attr.flags: unknown bits in 0x%x", attr->flags);
-	if (attr->provider != MD_PROVIDER_NONE && attr->provider != MD_PROVIDER_KMOD)
-		return md__fail(EOPNOTSUPP, "md_map_attr.provider: %d is not known here",
-				attr->provider);
 	return 0;
 }
 
@@ -128,6 +126,7 @@ static void retire(struct md_map *map)
 struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
 		      const struct md_map_attr *attr)
 {
+	const struct md__lease_ops *ops;
 	struct md_map_attr own;
 	struct md__range range;
 	struct md_map *map;
@@ -145,9 +144,11 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
 	    md__range_init(&range, fd, offset, length))
 		return NULL;
 	range.allocate = own.flags & MD_MAP_ALLOCATE;
-	map = new_map(ctx);
+	ops = md__provider_choose(ctx, &range, own.provider);
+	map = ops ? new_map(ctx) : NULL;
 	if (!map)
 		return NULL;
+	map->ops = ops;
 	map->restore = own.flags & MD_MAP_RESTORE;
 	md__service_add(map);
 	if (open_range(map, &range) || md__lease_init(&map->lease, &map->range))

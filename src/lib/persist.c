@@ -43,7 +43,8 @@ void md__persist_shut(struct md_map *map)
 
 int md_persist(struct md_map *map, size_t offset, size_t length)
 {
-	bool done;
+	bool open;
+	int err = 0;
 
 	if (!map)
 		return md__fail(EINVAL, "md_persist: no map");
@@ -55,9 +56,11 @@ int md_persist(struct md_map *map, size_t offset, size_t length)
 			"%zu bytes at %zu: not inside the %llu bytes of the map: offsets count from its start: %s",
 			length, offset, (unsigned long long)map->range.length, map->range.text);
 	pthread_rwlock_rdlock(&map->persist_lock);
-	done = map->persistable;
-	if (done)
+	open = map->persistable;
+	if (open && map->ops->persist)
+		err = map->ops->persist(&map->lease, &map->range, offset, length);
+	else if (open)
 		pmem_persist((char *)map->lease.addr + offset, length);
 	pthread_rwlock_unlock(&map->persist_lock);
-	return done ? 0 : md__map_fail_gone(map);
+	return open ? err : md__map_fail_gone(map);
 }

@@ -8,7 +8,7 @@
 #include "context.h"
 #include "errmsg.h"
 #include "hole.h"
-#include "lease.h"
+#include "lease_devdax.h"
 #include "proc.h"
 #include "range.h"
 
@@ -22,6 +22,10 @@ static void look(struct md_context *ctx, const struct md__range *range,
 
 	if (size >= 0)
 		result->file_size = (uint64_t)size;
+	if (range->device) {
+		md__lease_devdax.check(ctx, range, result);
+		return;
+	}
 	if (!md__hole_find(range, &hole)) {
 		result->unallocated_offset = hole.offset;
 		result->unallocated_length = hole.length;

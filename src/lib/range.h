@@ -10,9 +10,11 @@
 struct md__range {
 	int fd;
 	bool allocate; /* MD_MAP_ALLOCATE */
+	bool device;   /* of a device-dax, not of a file */
+	size_t align;  /* of offset, length and addresses: pages, or the device's */
 	uint64_t offset;
-	uint64_t length; /* whole pages */
-	char text[112];	 /* "bytes 0 to 4095 of /mnt/pmem/file" */
+	uint64_t length;
+	char text[112]; /* "bytes 0 to 4095 of /mnt/pmem/file" */
 };
 
 /**
@@ -22,7 +24,10 @@ struct md__range {
  */
 int md__range_init(struct md__range *range, int fd, off_t offset, size_t length);
 
-/* The size of the file now, or -1. */
+/* The size of the file or device now, or -1. */
 int64_t md__range_file_size(const struct md__range *range);
+
+/* Does the range end within the last page of the file? 0, or -1. */
+int md__range_inside(const struct md__range *range);
 
 #endif

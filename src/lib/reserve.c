@@ -7,12 +7,13 @@
 #include "errmsg.h"
 #include "reserve.h"
 
-#define HUGE_SIZE ((uintptr_t)2 << 20)
+#define HUGE_SIZE ((size_t)2 << 20)
 #define NOTHING (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-void *md__reserve(uint64_t offset, size_t length)
+void *md__reserve(uint64_t offset, size_t length, size_t align)
 {
-	size_t room = length + HUGE_SIZE;
+	size_t step = align > HUGE_SIZE ? align : HUGE_SIZE;
+	size_t room = length + step;
 	uintptr_t skip;
 	char *addr;
 
@@ -22,7 +23,7 @@ void *md__reserve(uint64_t offset, size_t length)
 			 strerror(errno));
 		return NULL;
 	}
-	skip = (offset - (uintptr_t)addr) % HUGE_SIZE;
+	skip = (offset - (uintptr_t)addr) % step;
 	if (skip)
 		munmap(addr, skip);
 	munmap(addr + skip + length, room - length - skip);

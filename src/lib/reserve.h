@@ -10,11 +10,12 @@
  * md__reserve - reserve addresses for a range of a file
  * @offset: where in the file it begins
  * @length: bytes, whole pages
+ * @align:  what the file's mappings have to be aligned to, a power of 2
  *
- * The address is congruent to @offset modulo the size of a huge page: only
- * then can the kernel use huge mappings. Returns NULL on failure.
+ * The address is congruent to @offset modulo @align and the size of a huge
+ * page: only then can the kernel use huge mappings. Returns NULL on failure.
  */
-void *md__reserve(uint64_t offset, size_t length);
+void *md__reserve(uint64_t offset, size_t length, size_t align);
 
 /**
  * md__reserve_again - replace whatever is mapped there by the reservation

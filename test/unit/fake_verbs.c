@@ -25,6 +25,7 @@ static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
 static struct failure reg_failure, dereg_failure;
 static int modify_error;
 static unsigned int strays;
+bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
 static uint32_t last_key;
 
 static int fails(struct failure *f)
@@ -49,7 +50,7 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int acce
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 				unsigned int access)
 {
-	bool leased = fake_lease_covers(addr, length);
+	bool leased = fake_verbs_covers(addr, length);
 	struct fake_mr *mr = NULL;
 	int error;
 
@@ -116,6 +117,7 @@ void fake_verbs_reset(void)
 	dereg_failure = (struct failure){ 0 };
 	modify_error = 0;
 	strays = 0;
+	fake_verbs_covers = fake_lease_covers;
 	for (unsigned int i = 0; i < FAKE_QPS; i++) {
 		fake_qp[i].qp_num = 0x11 + i;
 		fake_qp[i].state = IBV_QPS_RTS;

@@ -28,8 +28,12 @@ void fake_verbs_fail_modify(int error);
 unsigned int fake_verbs_live(void);
 unsigned int fake_verbs_live_in(const void *addr, size_t length);
 
-/* Registrations that were not inside a lease: must stay 0. */
+/*
+ * Registrations that were not inside a lease: must stay 0. What is inside says
+ * the fake provider, until the next reset unless a test sets another function.
+ */
 unsigned int fake_verbs_strays(void);
+extern bool (*fake_verbs_covers)(const void *addr, size_t length);
 
 /* What a peer does with a key: false if it is dead. Stores @value at @offset. */
 bool fake_verbs_write(uint32_t rkey, size_t offset, uint8_t value);
