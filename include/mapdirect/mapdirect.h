@@ -130,12 +130,18 @@ enum md_provider {
 	MD_PROVIDER_NONE,
 	MD_PROVIDER_KMOD,   /* fsdax file, layout lease through mapdirect.ko */
 	MD_PROVIDER_DEVDAX, /* device-dax: there is no file system, so no break */
+	/*
+	 * Any other regular file, by a lease of fcntl(2): it breaks when the file is
+	 * opened or truncated, and for nothing else. For development and tests.
+	 */
+	MD_PROVIDER_FCNTL,
 };
 
 /**
  * struct md_query_result - what md_query() found
  * @size:               in: sizeof(struct md_query_result)
- * @provider:           who could lease the range; MD_PROVIDER_NONE if nobody
+ * @provider:           who could lease the range without being asked for by
+ *                      name; MD_PROVIDER_NONE if nobody
  * @error:              0, or the errno that md_map() without MD_MAP_ALLOCATE
  *                      would fail with
  * @file_size:          bytes
@@ -145,6 +151,11 @@ enum md_provider {
  * @break_cap_ms:       the module's cap on the deadline of a break
  * @lease_break_ms:     /proc/sys/fs/lease-break-time
  * @reason:             a sentence: why not, or who will serve
+ * @by_name:            who else would serve if md_map_attr.provider named it,
+ *                      and promise less: MD_PROVIDER_FCNTL, or
+ *                      MD_PROVIDER_DEVDAX for volatile memory; else
+ *                      MD_PROVIDER_NONE
+ * @by_name_reason:     a sentence: what it promises, or why not even that
  */
 struct md_query_result {
 	size_t size;
@@ -156,6 +167,8 @@ struct md_query_result {
 	uint32_t break_cap_ms;
 	uint32_t lease_break_ms;
 	char reason[256];
+	enum md_provider by_name;
+	char by_name_reason[256];
 };
 
 /**
@@ -455,6 +468,7 @@ enum md_reason {
 	MD_REASON_REVOKED,  /* the kernel's deadline passed */
 	MD_REASON_BUDGET,   /* QP_FENCED: the drain budget ran out */
 	MD_REASON_REQUEST,  /* QP_FENCED: md_fence_qp() */
+	MD_REASON_OPEN,	    /* MD_PROVIDER_FCNTL: the file is opened or truncated */
 };
 
 /**

@@ -53,6 +53,9 @@ static void post_break(struct md_map *map)
 	case MD_REASON_TRUNCATE:
 		what = " takes blocks out of the file";
 		break;
+	case MD_REASON_OPEN:
+		what = " opens or truncates the file";
+		break;
 	case MD_REASON_UNMAP:
 		what = " unmapped the file behind the library's back";
 		break;

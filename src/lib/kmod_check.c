@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -20,7 +17,7 @@
 #include "fork.h"
 #include "hole.h"
 #include "kmod_check.h"
-#include "proc.h"
+#include "permit.h"
 
 /* ---- the device --------------------------------------------------------- */
 
@@ -145,36 +142,9 @@ static int foresee_file_system(const struct md__range *range)
 	return 0;
 }
 
-static bool has_cap_lease(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	return !syscall(SYS_capget, &head, data) &&
-	       data[CAP_TO_INDEX(CAP_LEASE)].effective & CAP_TO_MASK(CAP_LEASE);
-}
-
-/* As generic_setlease() in fs/locks.c asks of the caller. */
-static int foresee_lease(const struct md__range *range)
-{
-	uid_t fsuid = (uid_t)setfsuid((uid_t)-1); /* which changes nothing */
-	struct stat st;
-
-	if (fstat(range->fd, &st) == 0 && st.st_uid != fsuid && !has_cap_lease())
-		return md__fail(EPERM,
-				"only the owner of the file (uid %u) or CAP_LEASE may lease: %s",
-				(unsigned int)st.st_uid, range->text);
-	if (md__proc_number("/proc/sys/fs/leases-enable") == 0)
-		return md__fail(
-			ENOLCK,
-			"leases are switched off: sysctl fs.leases-enable=1: no lease of %s",
-			range->text);
-	return 0;
-}
-
 int md__kmod_may(const struct md__range *range)
 {
-	return foresee_file_system(range) || foresee_lease(range) ? -1 : 0;
+	return foresee_file_system(range) || md__permit_lease(range) ? -1 : 0;
 }
 
 /* How long a breaker may have to wait, in ms. */
@@ -194,7 +164,7 @@ void md__kmod_check(struct md_context *ctx, const struct md__range *range,
 	if (check_dax(range) || foresee_file_system(range))
 		goto refused;
 	result->provider = MD_PROVIDER_KMOD;
-	if (md__range_inside(range) || foresee_lease(range) || check_holes(range))
+	if (md__range_inside(range) || md__permit_lease(range) || check_holes(range))
 		goto refused;
 	snprintf(
 		result->reason, sizeof(result->reason),

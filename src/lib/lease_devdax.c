@@ -32,11 +32,18 @@ int md__devdax_lasts(const struct md__range *range)
 static void check(struct md_context *ctx, const struct md__range *range,
 		  struct md_query_result *result)
 {
-	bool lasts = !md__devdax_lasts(range);
+	bool inside = !md__range_inside(range);
 
 	(void)ctx;
-	result->provider = MD_PROVIDER_DEVDAX;
-	if (!lasts || md__range_inside(range)) {
+	if (inside && md__devdax_lasts(range)) {
+		result->by_name = MD_PROVIDER_DEVDAX;
+		snprintf(result->by_name_reason, sizeof(result->by_name_reason),
+			 "nobody breaks a map of volatile memory, nor does it last: %s",
+			 range->text);
+	} else {
+		result->provider = MD_PROVIDER_DEVDAX;
+	}
+	if (!inside || result->by_name) {
 		result->error = errno;
 		snprintf(result->reason, sizeof(result->reason), "%.255s", md_errmsg());
 		return;

@@ -30,6 +30,7 @@ const char *md_reason_str(enum md_reason reason)
 		[MD_REASON_TRUNCATE] = "truncate", [MD_REASON_UNMAP] = "unmap",
 		[MD_REASON_RELEASE] = "release",   [MD_REASON_REVOKED] = "revoked",
 		[MD_REASON_BUDGET] = "budget",	   [MD_REASON_REQUEST] = "request",
+		[MD_REASON_OPEN] = "open",
 	};
 
 	return find(name, COUNT(name), reason);

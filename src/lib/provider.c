@@ -5,6 +5,7 @@
 #include "context.h"
 #include "errmsg.h"
 #include "lease_devdax.h"
+#include "lease_fcntl.h"
 #include "provider.h"
 
 /*
@@ -36,6 +37,9 @@ md__provider_choose(struct md_context *ctx, const struct md__range *range, enum 
 		break;
 	case MD_PROVIDER_DEVDAX:
 		ops = &md__lease_devdax;
+		break;
+	case MD_PROVIDER_FCNTL:
+		ops = &md__lease_fcntl;
 		break;
 	default:
 		md__fail(EOPNOTSUPP, "md_map_attr.provider: %d is not known here: %s", asked,

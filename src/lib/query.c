@@ -7,8 +7,10 @@
 #include "attr.h"
 #include "context.h"
 #include "errmsg.h"
+#include "fcntl_watch.h"
 #include "hole.h"
 #include "lease_devdax.h"
+#include "lease_fcntl.h"
 #include "proc.h"
 #include "range.h"
 
@@ -26,11 +28,13 @@ static void look(struct md_context *ctx, const struct md__range *range,
 		md__lease_devdax.check(ctx, range, result);
 		return;
 	}
-	if (!md__hole_find(range, &hole)) {
+	/* To look for one the file is opened, which would break its own lease. */
+	if (!md__fcntl_watch_taken(range->fd) && !md__hole_find(range, &hole)) {
 		result->unallocated_offset = hole.offset;
 		result->unallocated_length = hole.length;
 	}
 	ctx->ops->check(ctx, range, result);
+	md__fcntl_check(range, result);
 }
 
 int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,

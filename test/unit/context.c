@@ -265,7 +265,7 @@ static void str__each_value__has_a_name(void)
 {
 	for (int i = MD_EVENT_BREAK; i <= MD_EVENT_LATE; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(md_event_str(i), "unknown");
-	for (int i = MD_REASON_NONE; i <= MD_REASON_REQUEST; i++)
+	for (int i = MD_REASON_NONE; i <= MD_REASON_OPEN; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(md_reason_str(i), "unknown");
 	for (int i = MD_MAP_LIVE; i <= MD_MAP_LOST; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(md_state_str(i), "unknown");
@@ -280,7 +280,7 @@ static void str__no_such_value__unknown(void)
 		CU_ASSERT_STRING_EQUAL(md_state_str(none[i]), "unknown");
 	}
 	CU_ASSERT_STRING_EQUAL(md_event_str(MD_EVENT_LATE + 1), "unknown");
-	CU_ASSERT_STRING_EQUAL(md_reason_str(MD_REASON_REQUEST + 1), "unknown");
+	CU_ASSERT_STRING_EQUAL(md_reason_str(MD_REASON_OPEN + 1), "unknown");
 	CU_ASSERT_STRING_EQUAL(md_state_str(MD_MAP_LOST + 1), "unknown");
 }
 

@@ -15,7 +15,7 @@
 #define ALIGN ((size_t)4 << 20)
 #define SIZE (4 * ALIGN)
 #define REGION "devices/ndbus0/region0"
-#define DAX REGION "/dax0.0/dax/dax0.0"
+#define DAX REGION "/dax0.0/dax0.0"
 
 static char sysfs[] = "/tmp/mapdirect-unit-XXXXXX";
 static int zero;
@@ -46,8 +46,8 @@ static void put_link(const char *name, const char *target)
 static void set_up(void)
 {
 	static const char *const dirs[] = {
-		"dev",	   "dev/char", "devices",	 "devices/ndbus0",     REGION, "bus",
-		"bus/dax", "bus/mem",  REGION "/dax0.0", REGION "/dax0.0/dax", DAX,
+		"dev",	   "dev/char",	     "bus",  "bus/dax",	       "bus/mem",
+		"devices", "devices/ndbus0", REGION, REGION "/dax0.0", DAX,
 	};
 	char path[128];
 
@@ -59,7 +59,7 @@ static void set_up(void)
 		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
 	}
 	put_link("dev/char/1:5", "../../" DAX);
-	put_link(DAX "/subsystem", "../../../../../../bus/dax");
+	put_link(DAX "/subsystem", "../../../../../bus/dax");
 	put(DAX "/size", "16777216\n");
 	put(DAX "/align", "4194304\n");
 	put(REGION "/uevent", "DEVTYPE=nd_pmem\nMODALIAS=nd:t2\n");
@@ -205,7 +205,7 @@ static void map__provider_does_not_fit__eopnotsupp(void)
 
 static void map__other_device__ebadfd(void)
 {
-	put_link(DAX "/subsystem", "../../../../../../bus/mem");
+	put_link(DAX "/subsystem", "../../../../../bus/mem");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
 	ASSERT_FAILED(EBADFD, "not a device-dax");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, MD_PROVIDER_DEVDAX));
@@ -256,9 +256,11 @@ static void query__device_dax__answers_as_map_would(void)
 	CU_ASSERT_EQUAL(result.error, ENXIO);
 	put(REGION "/uevent", "DEVTYPE=nd_volatile\n");
 	result = query(0, SIZE);
-	CU_ASSERT_EQUAL(result.provider, MD_PROVIDER_DEVDAX);
+	CU_ASSERT_EQUAL(result.provider, MD_PROVIDER_NONE);
 	CU_ASSERT_EQUAL(result.error, EOPNOTSUPP);
 	CU_ASSERT_PTR_NOT_NULL(strstr(result.reason, "by name"));
+	CU_ASSERT_EQUAL(result.by_name, MD_PROVIDER_DEVDAX);
+	CU_ASSERT_PTR_NOT_NULL(strstr(result.by_name_reason, "volatile"));
 }
 
 static const struct unit_case cases[] = {
@@ -277,8 +279,8 @@ static const struct unit_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	int failed = unit_main("devdax (md_process)", cases, set_up, tear_down, argc, argv);
+	int failed = unit_main("lease_devdax (md_process)", cases, set_up, tear_down, argc, argv);
 
 	threaded = true;
-	return unit_main("devdax (thread)", cases, set_up, tear_down, argc, argv) | failed;
+	return unit_main("lease_devdax (thread)", cases, set_up, tear_down, argc, argv) | failed;
 }
