@@ -176,6 +176,7 @@ static void handle_event(struct server *s, struct md_event *ev)
 	case MD_EVENT_LOST:
 		errx(1, "lost: %s", ev->message);
 	case MD_EVENT_LATE:
+	case MD_EVENT_POPULATE:
 		printf("server: %s\n", ev->message);
 		break;
 	}

@@ -194,6 +194,7 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 /* md_map_attr.flags */
 #define MD_MAP_ALLOCATE (1U << 0) /* allocate and write zeroes through holes */
 #define MD_MAP_RESTORE (1U << 1)  /* lease and register again after each break */
+#define MD_MAP_PROGRESS (1U << 2) /* report MD_EVENT_POPULATE */
 
 /**
  * struct md_map_attr - settings of a map
@@ -202,11 +203,18 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
  * @provider: MD_PROVIDER_NONE (0) asks for MD_PROVIDER_KMOD, or if @fd is a
  *            device-dax of persistent memory for MD_PROVIDER_DEVDAX; whatever
  *            would promise less has to be asked for by name
+ * @cancel:   NULL, or what md_map() looks at while it goes through the pages:
+ *            once it is not 0, the call fails with ECANCELED. It is set by an
+ *            atomic store, from any thread or from a signal handler, and not
+ *            looked at any more when md_map() has returned
+ * @user_data: anything; every event of the map has it
  */
 struct md_map_attr {
 	size_t size;
 	uint32_t flags;
 	enum md_provider provider;
+	const volatile int *cancel;
+	void *user_data;
 };
 
 enum md_map_state {
@@ -232,9 +240,13 @@ enum md_map_state {
  * fit wherever the file's blocks allow them. The pinned pages count against
  * RLIMIT_MEMLOCK (once here and once per region) unless CAP_IPC_LOCK.
  *
- * Blocks while pages are faulted in and pinned. A break that comes during the
- * call makes it fail with EAGAIN. Blocks that MD_MAP_ALLOCATE has added stay in
- * the file if the call fails after that (ENOSPC, say). What the range shares with other files
+ * Blocks while pages are faulted in and pinned; a matter of minutes for
+ * gigabytes that have to be allocated. MD_MAP_PROGRESS has another thread see
+ * how far it is, @attr->cancel ends it. Signals do not: their handlers run, and
+ * the call goes on. With MD_OPEN_NO_THREAD, another thread has to call
+ * md_process() meanwhile if the context has other maps. A break that comes
+ * during the call makes it fail with EAGAIN. Blocks that MD_MAP_ALLOCATE has
+ * added stay in the file if the call fails after that (ECANCELED or ENOSPC, say). What the range shares with other files
  * (reflink) is copied first, which takes space and breaks leases that others
  * hold on the file.
  *
@@ -243,7 +255,7 @@ enum md_map_state {
  * provider), ENXIO (beyond the end of the file), ENODATA (not allocated, and
  * no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
  * EEXIST (overlaps another lease), EAGAIN (break under way), EBUSY (extents
- * not stable), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
+ * not stable), ECANCELED (@attr->cancel), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
  */
 struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
 		      const struct md_map_attr *attr);
@@ -457,6 +469,7 @@ enum md_event_type {
 	MD_EVENT_RESTORED,  /* leased and registered again, with new keys */
 	MD_EVENT_LOST,	    /* it will not come back; @error and @message say why */
 	MD_EVENT_LATE,	    /* pins remain and the kernel's deadline is near */
+	MD_EVENT_POPULATE,  /* how far md_map() or a restore is: @done of @total */
 };
 
 enum md_reason {
@@ -500,7 +513,7 @@ struct md_timeline {
 /**
  * struct md_event - what happened to a map
  * @type:         what
- * @map:          to which map
+ * @map:          to which map; POPULATE: NULL if md_map() has not returned it yet
  * @generation:   of the lease that it is about; RESTORED: of the new one
  * @count:        1, or more if it happened again before it was fetched (then
  *                the rest tells of the last time)
@@ -512,6 +525,11 @@ struct md_timeline {
  * @error:        LOST, LATE: an errno
  * @timeline:     so far
  * @message:      a sentence for a log
+ * @user_data:    as in struct md_map_attr
+ * @done:         POPULATE: bytes that were gone through, to allocate, copy or fault
+ *                them in
+ * @total:        POPULATE: bytes to go through. Pages that have to be allocated or
+ *                copied count once more, so it may rise; equal to @done at the end
  */
 struct md_event {
 	enum md_event_type type;
@@ -526,6 +544,9 @@ struct md_event {
 	int error;
 	struct md_timeline timeline;
 	char message[192];
+	void *user_data;
+	uint64_t done;
+	uint64_t total;
 };
 
 /**

@@ -169,7 +169,7 @@ free:
 
 int md_close(struct md_context *ctx)
 {
-	bool busy;
+	bool busy, lent;
 
 	if (!ctx)
 		return 0;
@@ -179,9 +179,12 @@ int md_close(struct md_context *ctx)
 	}
 	pthread_mutex_lock(&ctx->list_lock);
 	busy = !TAILQ_EMPTY(&ctx->maps);
+	lent = md__map_lent(&ctx->retired);
 	pthread_mutex_unlock(&ctx->list_lock);
 	if (busy)
 		return md__fail(EBUSY, "the context still has maps: call md_unmap() for each");
+	if (lent)
+		return md__fail(EBUSY, "an event of the context is left: md_ack_event() it");
 	if (!(ctx->flags & MD_OPEN_NO_THREAD))
 		md__service_stop(ctx);
 	close_fds(ctx);

@@ -31,6 +31,7 @@ void md__driver_event(struct md_map *map, enum md_event_type type, struct md_eve
 		.reason = map->cause.reason,
 		.breaker_pid = map->cause.breaker_pid,
 		.timeline = map->timeline,
+		.user_data = map->user_data,
 	};
 	memcpy(event->breaker_comm, map->cause.breaker_comm, sizeof(event->breaker_comm));
 }

@@ -72,21 +72,55 @@ bool md__slot_idle(struct md__slot *slot)
 	return idle;
 }
 
-bool md__slots_drop(struct md__slot *slots, int count)
+static bool any_lent(const struct md__slot *slots, int count)
 {
-	struct md_context *ctx = slots->ctx;
 	bool lent = false;
 
-	pthread_mutex_lock(&ctx->event_lock);
 	for (int i = 0; i < count; i++)
 		lent |= slots[i].lent;
-	for (int i = 0; i < count && !lent; i++) {
+	return lent;
+}
+
+static void forget(struct md__slot *slots, int count)
+{
+	for (int i = 0; i < count; i++) {
 		if (slots[i].queued)
 			dequeue(&slots[i]);
 		slots[i].in.count = 0;
 	}
+}
+
+bool md__slots_drop(struct md__slot *slots, int count)
+{
+	struct md_context *ctx = slots->ctx;
+	bool lent;
+
+	pthread_mutex_lock(&ctx->event_lock);
+	lent = any_lent(slots, count);
+	if (!lent)
+		forget(slots, count);
 	pthread_mutex_unlock(&ctx->event_lock);
 	return !lent;
+}
+
+void md__slots_forget(struct md__slot *slots, int count)
+{
+	struct md_context *ctx = slots->ctx;
+
+	pthread_mutex_lock(&ctx->event_lock);
+	forget(slots, count);
+	pthread_mutex_unlock(&ctx->event_lock);
+}
+
+bool md__slots_lent(const struct md__slot *slots, int count)
+{
+	struct md_context *ctx = slots->ctx;
+	bool lent;
+
+	pthread_mutex_lock(&ctx->event_lock);
+	lent = any_lent(slots, count);
+	pthread_mutex_unlock(&ctx->event_lock);
+	return lent;
 }
 
 static struct md_event *fetch(struct md_context *ctx)

@@ -43,4 +43,10 @@ bool md__slot_idle(struct md__slot *slot);
  */
 bool md__slots_drop(struct md__slot *slots, int count);
 
+/* The same in any case; a lent event stays valid. */
+void md__slots_forget(struct md__slot *slots, int count);
+
+/* Is an event of one of them fetched and not acknowledged? */
+bool md__slots_lent(const struct md__slot *slots, int count);
+
 #endif

@@ -13,6 +13,8 @@
 
 #include "range.h"
 
+struct md__populate;
+
 /* One generation. @addr and @anchor are reserved for the life of the map. */
 struct md__lease {
 	int fd; /* polled for events; -1: there is no lease */
@@ -23,9 +25,10 @@ struct md__lease {
 	/*
 	 * acquire() is to restore. Then it runs in the thread that carries out
 	 * the breaks of other maps, and gives up (EAGAIN) while there are any:
-	 * md__service_breaking().
+	 * md__populate_step().
 	 */
 	bool restored;
+	struct md__populate *populate; /* for acquire(): how far it is */
 	/* acquire() found that the file fits the range, whatever came of it. */
 	bool fits;
 	void *data; /* the provider's own, by malloc(); freed with the lease */

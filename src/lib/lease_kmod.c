@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include "hole.h"
 #include "kmod_check.h"
 #include "lease_kmod.h"
+#include "populate.h"
 #include "service.h"
 #include "unshare.h"
 
@@ -71,8 +73,7 @@ static int populate(const struct md__range *range, char *addr, size_t length)
 	return 0;
 }
 
-static int fault_in(struct md_context *ctx, const struct md__range *range, struct md__lease *lease,
-		    int flags)
+static int fault_in(const struct md__range *range, struct md__lease *lease, int flags)
 {
 	char *addr;
 
@@ -83,13 +84,13 @@ static int fault_in(struct md_context *ctx, const struct md__range *range, struc
 				flags & MAP_SYNC ? " with MAP_SYNC" : "", strerror(errno),
 				range->text);
 	madvise(addr, lease->length, MADV_DONTFORK);
-	for (size_t done = 0; done < lease->length; done += FAULT_CHUNK) {
-		size_t left = lease->length - done;
-
-		if (populate(range, addr + done, left < FAULT_CHUNK ? left : FAULT_CHUNK))
+	for (size_t done = 0, length; done < lease->length; done += length) {
+		length = lease->length - done;
+		if (length > FAULT_CHUNK)
+			length = FAULT_CHUNK;
+		if (populate(range, addr + done, length) ||
+		    md__populate_step(lease->populate, length))
 			return -1;
-		if (lease->restored && md__service_breaking(ctx))
-			return md__fail(EAGAIN, "another map of this context is being broken");
 	}
 	return 0;
 }
@@ -103,19 +104,19 @@ static int fault_in(struct md_context *ctx, const struct md__range *range, struc
  * So let an ordinary mapping allocate, and have one wait for all pages; if
  * fsync() fails, the faults that follow will say so.
  */
-static int map_anchor(struct md_context *ctx, const struct md__range *range,
-		      struct md__lease *lease)
+static int map_anchor(const struct md__range *range, struct md__lease *lease)
 {
 	struct md__hole hole;
 
 	if (md__hole_find(range, &hole))
 		return -1;
 	if (hole.length) {
-		if (fault_in(ctx, range, lease, MAP_SHARED))
+		md__populate_more(lease->populate, lease->length);
+		if (fault_in(range, lease, MAP_SHARED))
 			return -1;
 		fsync(range->fd);
 	}
-	return fault_in(ctx, range, lease, MAP_SHARED_VALIDATE | MAP_SYNC);
+	return fault_in(range, lease, MAP_SHARED_VALIDATE | MAP_SYNC);
 }
 
 static int fail_lease(const struct md__range *range)
@@ -154,7 +155,7 @@ static int fail_lease(const struct md__range *range)
 }
 
 /* Returns the device's answer; the descriptor is in its place before fork(). */
-static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
+static int ask_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
 {
 	int fd;
 
@@ -166,12 +167,33 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
 	return fd;
 }
 
+/*
+ * A signal ends the call while the module goes through the pages. It may have
+ * been sent to cancel us; but where there are signals all the time, they must
+ * not keep a lease from being taken at all. All pages are there: it is short.
+ */
+static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
+{
+	sigset_t all, old;
+	int fd = ask_lease(dev, arg, lease);
+
+	if (fd >= 0 || errno != EINTR)
+		return fd;
+	if (md__populate_step(lease->populate, 0))
+		return -1;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	fd = ask_lease(dev, arg, lease);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return fd;
+}
+
 /* With a lease of our own on the file, the kernel's way must do. */
 static int own_blocks(const struct md__range *range, const struct md__lease *lease)
 {
 	if (md__service_leases(range))
 		return 0;
-	return md__unshare(range, !lease->restored);
+	return md__unshare(range, lease);
 }
 
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
@@ -192,10 +214,11 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	/* What the module would refuse is not worth a change to the file. */
 	if (md__kmod_may(range))
 		return -1;
-	if (own_blocks(range, lease) || map_anchor(ctx, range, lease))
+	md__populate_begin(lease->populate, range->length);
+	if (own_blocks(range, lease) || map_anchor(range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
-		return fail_lease(range);
+		return errno == ECANCELED ? -1 : fail_lease(range);
 	lease->generation = arg.generation;
 	if (fcntl(lease->fd, F_SETFL, O_NONBLOCK) < 0)
 		return md__fail(errno, "cannot make the lease non-blocking: %s", strerror(errno));

@@ -35,7 +35,7 @@ static void init(struct md_map *map, struct md_context *ctx)
 	md__persist_init(map);
 	TAILQ_INIT(&map->mrs);
 	TAILQ_INIT(&map->attachments);
-	for (int i = 0; i <= MD_EVENT_LATE; i++)
+	for (int i = 0; i < MD__SLOTS; i++)
 		md__slot_init(&map->slot[i], ctx);
 }
 
@@ -44,7 +44,10 @@ static struct md_map *new_map(struct md_context *ctx)
 	struct md_map *map;
 
 	pthread_mutex_lock(&ctx->list_lock);
-	map = TAILQ_FIRST(&ctx->retired);
+	TAILQ_FOREACH(map, &ctx->retired, maps) {
+		if (!md__slots_lent(map->slot, MD__SLOTS))
+			break;
+	}
 	if (map) {
 		md__fork_hold();
 		TAILQ_REMOVE(&ctx->retired, map, maps);
@@ -64,6 +67,17 @@ static struct md_map *new_map(struct md_context *ctx)
 	}
 	init(map, ctx);
 	return map;
+}
+
+bool md__map_lent(const struct md__maps *retired)
+{
+	const struct md_map *map;
+
+	TAILQ_FOREACH(map, retired, maps) {
+		if (md__slots_lent(map->slot, MD__SLOTS))
+			return true;
+	}
+	return false;
 }
 
 void md__map_free_all(struct md__maps *maps)
@@ -91,7 +105,7 @@ void md__map_free_all(struct md__maps *maps)
 
 static int check_attr(const struct md_map_attr *attr)
 {
-	if (attr->flags & ~(MD_MAP_ALLOCATE | MD_MAP_RESTORE))
+	if (attr->flags & ~(MD_MAP_ALLOCATE | MD_MAP_RESTORE | MD_MAP_PROGRESS))
 		return md__fail(EINVAL, "md_map_attr.flags: unknown bits in 0x%x", attr->flags);
 	return 0;
 }
@@ -150,11 +164,17 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
 		return NULL;
 	map->ops = ops;
 	map->restore = own.flags & MD_MAP_RESTORE;
+	map->user_data = own.user_data;
+	map->populate.map = map;
+	map->populate.report = own.flags & MD_MAP_PROGRESS;
+	map->populate.cancel = own.cancel;
 	md__service_add(map);
 	if (open_range(map, &range) || md__lease_init(&map->lease, &map->range))
 		goto retire;
+	map->lease.populate = &map->populate;
 	if (md__driver_start(map))
 		goto stop;
+	map->populate.cancel = NULL;
 	md__service_unclaim(map);
 	return map;
 
@@ -164,6 +184,7 @@ stop:
 	md__driver_stop(map);
 	pthread_mutex_unlock(&map->lock);
 	md__lease_fini(&map->lease);
+	md__slots_forget(map->slot, MD__SLOTS);
 	errno = saved;
 retire:
 	saved = errno;
@@ -197,7 +218,7 @@ static int shut_unused(struct md_map *map)
 		if (live)
 			md__guard_shut(&map->guard, EAGAIN);
 		left = what_is_left(map);
-		if (!left && !md__slots_drop(map->slot, MD_EVENT_LATE + 1))
+		if (!left && !md__slots_drop(map->slot, MD__SLOTS))
 			left = "events: md_ack_event() them";
 		if (left && live)
 			md__guard_open(&map->guard);
@@ -215,7 +236,9 @@ int md_unmap(struct md_map *map)
 		return 0;
 	if (map->ctx->forked)
 		return md__fail_forked();
+	atomic_fetch_add(&map->populate.impatient, 1);
 	md__service_claim(map);
+	atomic_fetch_sub(&map->populate.impatient, 1);
 	pthread_mutex_lock(&map->lock);
 	err = shut_unused(map);
 	if (!err)
@@ -297,7 +320,7 @@ int md_release(struct md_map *map)
 		return md__fail_forked();
 	if (md_map_state(map) == MD_MAP_LOST)
 		return md__map_fail_gone(map);
-	pthread_mutex_lock(&map->lock);
+	md__populate_lock(map);
 	md__driver_release(map);
 	pthread_mutex_unlock(&map->lock);
 	md__service_wake(map->ctx);

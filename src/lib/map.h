@@ -15,10 +15,14 @@
 #include "event.h"
 #include "guard.h"
 #include "lease.h"
+#include "populate.h"
 #include "range.h"
 
 TAILQ_HEAD(md__mrs, md__mr);
 TAILQ_HEAD(md__attachments, md__attachment);
+
+/* Of a map; QP_FENCED has those of the attachments. */
+#define MD__SLOTS (MD_EVENT_POPULATE + 1)
 
 /* Why the break under way, or the last one, came. */
 struct md__cause {
@@ -43,6 +47,7 @@ struct md_map {
 	const struct md__lease_ops *ops;
 	struct md__range range; /* its fd is the library's own */
 	bool restore;		/* MD_MAP_RESTORE */
+	void *user_data;
 
 	/* Protected by the context's list_lock; see service.h. */
 	TAILQ_ENTRY(md_map) maps;
@@ -58,6 +63,7 @@ struct md_map {
 
 	/* Changed by who claimed the map, and with the lock; read with either. */
 	struct md__lease lease;
+	struct md__populate populate;
 
 	/* Protected by the lock, as are calls of verbs. */
 	pthread_mutex_t lock;
@@ -74,11 +80,14 @@ struct md_map {
 	pthread_rwlock_t persist_lock;
 	bool persistable; /* the pages are the file's: flushing makes sense */
 
-	struct md__slot slot[MD_EVENT_LATE + 1]; /* by enum md_event_type */
+	struct md__slot slot[MD__SLOTS]; /* by enum md_event_type */
 };
 
 /* The failure of a call that needs a lease: EAGAIN or ESTALE. */
 int md__map_fail_gone(const struct md_map *map);
+
+/* Is an event of a retired map fetched and not acknowledged? With the list_lock. */
+bool md__map_lent(const struct md__maps *retired);
 
 /* Free the memory of maps, and of what hangs on them. */
 void md__map_free_all(struct md__maps *maps);

@@ -164,7 +164,7 @@ int md_dereg_mr(struct md_mr *pub)
 	map = mr->pub.map;
 	if (map->ctx->forked)
 		return md__fail_forked();
-	pthread_mutex_lock(&map->lock);
+	md__populate_lock(map);
 	err = do_dereg(mr);
 	if (!err) {
 		md__fork_hold();

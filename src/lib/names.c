@@ -18,6 +18,7 @@ const char *md_event_str(enum md_event_type type)
 		[MD_EVENT_BREAK] = "break",	  [MD_EVENT_QP_FENCED] = "qp-fenced",
 		[MD_EVENT_RELEASED] = "released", [MD_EVENT_RESTORED] = "restored",
 		[MD_EVENT_LOST] = "lost",	  [MD_EVENT_LATE] = "late",
+		[MD_EVENT_POPULATE] = "populate",
 	};
 
 	return find(name, COUNT(name), type);

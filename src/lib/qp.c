@@ -120,7 +120,7 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 
 	if (check_args(map, qp, "md_detach_qp"))
 		return -1;
-	pthread_mutex_lock(&map->lock);
+	md__populate_lock(map);
 	at = find(map, qp);
 	if (at)
 		lent = !md__slots_drop(&at->slot, 1);

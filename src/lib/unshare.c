@@ -5,15 +5,18 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "errmsg.h"
+#include "populate.h"
 #include "unshare.h"
 
 #define BATCH 32
+#define CHUNK ((uint64_t)16 << 20)
 
 /* FIEMAP and fallocate sleep on the inode's lock; this read does not. */
 static bool is_locked(const struct md__range *range)
@@ -53,19 +56,44 @@ static int is_shared(const struct md__range *range)
 	return 0;
 }
 
-int md__unshare(const struct md__range *range, bool wait)
+static int fail(const struct md__range *range)
+{
+	return md__fail(errno, "cannot copy what the file shares with others: %s: %s",
+			strerror(errno), range->text);
+}
+
+static int copy(const struct md__range *range, uint64_t offset, uint64_t length)
+{
+	if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		      (off_t)length))
+		return fail(range);
+	return 0;
+}
+
+static int check_lock(const struct md__range *range, const struct md__lease *lease)
+{
+	if (lease->restored && is_locked(range))
+		return md__fail(EAGAIN, "somebody is just changing the file: %s", range->text);
+	return 0;
+}
+
+int md__unshare(const struct md__range *range, const struct md__lease *lease)
 {
 	int shared;
 
-	if (!wait && is_locked(range))
-		return md__fail(EAGAIN, "somebody is just changing the file: %s", range->text);
+	if (check_lock(range, lease))
+		return -1;
 	shared = is_shared(range);
 	if (!shared)
 		return 0;
-	if (shared < 0 || fsync(range->fd) ||
-	    fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)range->offset, (off_t)range->length))
-		return md__fail(errno, "cannot copy what the file shares with others: %s: %s",
-				strerror(errno), range->text);
+	if (shared < 0 || fsync(range->fd))
+		return fail(range);
+	md__populate_more(lease->populate, range->length);
+	for (uint64_t done = 0, length; done < range->length; done += length) {
+		length = range->length - done < CHUNK ? range->length - done : CHUNK;
+		if (check_lock(range, lease) || copy(range, range->offset + done, length) ||
+		    md__populate_step(lease->populate, length))
+			return -1;
+	}
 	return 0;
 }

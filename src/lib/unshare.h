@@ -2,14 +2,13 @@
 #ifndef MD_LIB_UNSHARE_H
 #define MD_LIB_UNSHARE_H
 
-#include <stdbool.h>
-
-#include "range.h"
+#include "lease.h"
 
 /**
  * md__unshare - give a range blocks of its own before it is mapped
  * @range: the range
- * @wait:  wait for whoever has the inode locked, or fail with EAGAIN
+ * @lease: to be taken; if it is to be restored, does not wait for whoever has
+ *         the inode locked, but fails with EAGAIN
  *
  * The first store to a reflinked block would do so too. But on Linux 6.1 a
  * store fault that copies 4 KiB where the page cache has a huge DAX entry
@@ -21,8 +20,9 @@
  * It is a layout change: leases of others on the file are broken by it. The
  * caller must not hold one.
  *
- * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO.
+ * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO, and what
+ * md__populate_step() fails with.
  */
-int md__unshare(const struct md__range *range, bool wait);
+int md__unshare(const struct md__range *range, const struct md__lease *lease);
 
 #endif

@@ -263,7 +263,7 @@ static void errmsg__calls_that_work__keep_the_last_one(void)
 
 static void str__each_value__has_a_name(void)
 {
-	for (int i = MD_EVENT_BREAK; i <= MD_EVENT_LATE; i++)
+	for (int i = MD_EVENT_BREAK; i <= MD_EVENT_POPULATE; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(md_event_str(i), "unknown");
 	for (int i = MD_REASON_NONE; i <= MD_REASON_OPEN; i++)
 		CU_ASSERT_STRING_NOT_EQUAL(md_reason_str(i), "unknown");
@@ -279,7 +279,7 @@ static void str__no_such_value__unknown(void)
 		CU_ASSERT_STRING_EQUAL(md_event_str(none[i]), "unknown");
 		CU_ASSERT_STRING_EQUAL(md_state_str(none[i]), "unknown");
 	}
-	CU_ASSERT_STRING_EQUAL(md_event_str(MD_EVENT_LATE + 1), "unknown");
+	CU_ASSERT_STRING_EQUAL(md_event_str(MD_EVENT_POPULATE + 1), "unknown");
 	CU_ASSERT_STRING_EQUAL(md_reason_str(MD_REASON_OPEN + 1), "unknown");
 	CU_ASSERT_STRING_EQUAL(md_state_str(MD_MAP_LOST + 1), "unknown");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,9 +12,11 @@
 #include "errmsg.h"
 #include "fake_lease.h"
 #include "fake_verbs.h"
+#include "populate.h"
 
 #define LEASES 16
 #define NOTICES 4
+#define FAKE_PAGE 4096
 
 struct held {
 	bool held;
@@ -29,6 +32,7 @@ static struct held leases[LEASES];
 static uint64_t last_generation;
 static unsigned int failures, breaks, pins, tries, strays;
 static int failure;
+static _Atomic(void (*)(unsigned int page)) at_page;
 
 static struct held *find(int fd)
 {
@@ -111,11 +115,29 @@ static int take(const struct md__range *range, struct md__lease *lease)
 	return 0;
 }
 
+static int populate(struct md__lease *lease)
+{
+	const unsigned int pages = (unsigned int)(lease->length / FAKE_PAGE);
+
+	md__populate_begin(lease->populate, lease->length);
+	for (unsigned int page = 0; page < pages; page++) {
+		void (*call)(unsigned int page) = atomic_load(&at_page);
+
+		if (call)
+			call(page);
+		if (md__populate_step(lease->populate, FAKE_PAGE))
+			return -1;
+	}
+	return 0;
+}
+
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
 {
 	int err;
 
 	(void)ctx;
+	if (populate(lease))
+		return -1;
 	pthread_mutex_lock(&lock);
 	err = take(range, lease);
 	pthread_mutex_unlock(&lock);
@@ -182,6 +204,7 @@ void fake_lease_reset(void)
 	pthread_mutex_lock(&lock);
 	memset(leases, 0, sizeof(leases));
 	failures = breaks = pins = tries = strays = 0;
+	atomic_store(&at_page, NULL);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -191,6 +214,11 @@ void fake_lease_fail(unsigned int times, int error)
 	failures = times;
 	failure = error;
 	pthread_mutex_unlock(&lock);
+}
+
+void fake_lease_at_page(void (*call)(unsigned int page))
+{
+	atomic_store(&at_page, call);
 }
 
 void fake_lease_break_next(unsigned int times)

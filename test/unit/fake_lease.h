@@ -28,6 +28,12 @@ void fake_lease_reset(void);
 void fake_lease_fail(unsigned int times, int error);
 void fake_lease_break_next(unsigned int times);
 
+/*
+ * Acquires go through the range page by page, and call this before each page,
+ * if it is not NULL, with its number and no lock held.
+ */
+void fake_lease_at_page(void (*call)(unsigned int page));
+
 /* Let the next releases find foreign pins. */
 void fake_lease_pin(unsigned int times);
 
