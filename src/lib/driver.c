@@ -147,14 +147,14 @@ static void drop(struct md_map *map)
 	md__lease_drop(&map->lease);
 }
 
-/* Breaks come first: a long restore would keep this thread from them. */
+/* Breaks, and calls, come first: a long restore would keep them waiting. */
 static int take_lease(struct md_map *map)
 {
 	int saved;
 
 	map->lease.fits = false;
-	if (map->lease.restored && md__service_breaking(map->ctx))
-		return md__fail(EAGAIN, "another map of this context is being broken");
+	if (md__populate_step(&map->populate, 0))
+		return -1;
 	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
 		return -1;
 	if (!watch(map))
