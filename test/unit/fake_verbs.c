@@ -19,6 +19,7 @@ struct failure {
 
 struct ibv_pd fake_pd;
 struct ibv_qp fake_qp[FAKE_QPS];
+bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
@@ -116,6 +117,7 @@ void fake_verbs_reset(void)
 	reg_failure = (struct failure){ 0 };
 	dereg_failure = (struct failure){ 0 };
 	modify_error = 0;
+	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
 	fake_verbs_covers = fake_lease_covers;
 	for (unsigned int i = 0; i < FAKE_QPS; i++) {
