@@ -70,6 +70,8 @@ fields()
 		field libmapdirect-dev Depends "libmapdirect0 (= " &&
 		field libmapdirect-dev Depends libibverbs-dev &&
 		field mapdirect-examples Depends librdmacm1 &&
+		field mapdirect-tools Depends "libmapdirect0 (= " &&
+		field mapdirect-tools Depends libibverbs1 &&
 		field mapdirect-dkms Depends dkms &&
 		field mapdirect-dkms Architecture all
 }
@@ -104,6 +106,16 @@ man_pages()
 	done
 	echo "without a man page:$missing"
 	[[ -z $missing ]]
+}
+
+# With the library of the packages; 1 says that something is missing, as it may.
+doctor()
+{
+	local status=0
+
+	[[ -e $root/usr/share/man/man1/md_doctor.1 ]] || return 1
+	LD_LIBRARY_PATH=$lib "$root/usr/bin/md_doctor" || status=$?
+	((status < 2))
 }
 
 pc()
@@ -167,7 +179,8 @@ readme_sample()
 # A library alone needs neither CUnit nor librdmacm.
 library_alone()
 {
-	cmake -S . -B "$work/alone" -DBUILD_TESTING=OFF -DMAPDIRECT_EXAMPLES=OFF &&
+	cmake -S . -B "$work/alone" -DBUILD_TESTING=OFF -DMAPDIRECT_EXAMPLES=OFF \
+		-DMAPDIRECT_TOOLS=OFF &&
 		cmake --build "$work/alone" -j2 || return 1
 	! grep -E '^(CUNIT|RDMACM)_' "$work/alone/CMakeCache.txt"
 }
@@ -190,6 +203,7 @@ lib=$(dirname "$(find "$root/usr/lib" -name libmapdirect.so.0)")
 try control_fields fields
 try licence_and_no_file_twice files
 try man_page_of_each_function man_pages
+try doctor_runs doctor
 try pkg_config_shared by_pkg_config
 try pkg_config_static by_pkg_config_static
 try cxx by_cxx
