@@ -19,7 +19,6 @@ struct failure {
 
 struct ibv_pd fake_pd;
 struct ibv_qp fake_qp[FAKE_QPS];
-bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
@@ -119,7 +118,6 @@ void fake_verbs_reset(void)
 	modify_error = 0;
 	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
-	fake_verbs_covers = fake_lease_covers;
 	for (unsigned int i = 0; i < FAKE_QPS; i++) {
 		fake_qp[i].qp_num = 0x11 + i;
 		fake_qp[i].state = IBV_QPS_RTS;

@@ -35,9 +35,6 @@ unsigned int fake_verbs_live_in(const void *addr, size_t length);
 unsigned int fake_verbs_strays(void);
 extern bool (*fake_verbs_covers)(const void *addr, size_t length);
 
-/* Who knows the leases; after a reset it is fake_lease_covers(). */
-extern bool (*fake_verbs_covers)(const void *addr, size_t length);
-
 /* What a peer does with a key: false if it is dead. Stores @value at @offset. */
 bool fake_verbs_write(uint32_t rkey, size_t offset, uint8_t value);
 
