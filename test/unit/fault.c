@@ -25,9 +25,8 @@
 
 #define FORCED 4
 
-/* What can become of a call. */
-#define NEVER 0
-#define SIGNAL 1 /* by a signal, whatever errno it may fail with else */
+#define NEVER 0 /* for an errno: the arguments are right, and it needs nothing */
+#define SIGNAL true
 
 struct fault_sys fault_sys;
 
@@ -36,6 +35,7 @@ static unsigned int countdown; /* calls until one fails; 0: none does */
 static enum fault_kind kind;
 static const char *fired;
 static int fired_error;
+static pthread_t fired_in;
 static struct {
 	const char *name;
 	unsigned int times;
@@ -72,6 +72,16 @@ const char *fault_fired(void)
 	name = fired;
 	pthread_mutex_unlock(&lock);
 	return name;
+}
+
+bool fault_fired_here(void)
+{
+	bool here;
+
+	pthread_mutex_lock(&lock);
+	here = fired && pthread_equal(fired_in, pthread_self());
+	pthread_mutex_unlock(&lock);
+	return here;
 }
 
 int fault_error(void)
@@ -121,7 +131,7 @@ static int force(const char *name)
 }
 
 /* Sets errno and says true, or says false. @error: NEVER, or an errno. */
-static bool fails(const char *name, int error, int interrupted)
+static bool fails(const char *name, int error, bool interrupted)
 {
 	int failure;
 
@@ -132,6 +142,7 @@ static bool fails(const char *name, int error, int interrupted)
 	if (!failure && error && countdown && !--countdown) {
 		failure = fired_error = error;
 		fired = name;
+		fired_in = pthread_self();
 	}
 	pthread_mutex_unlock(&lock);
 	if (failure)
@@ -158,19 +169,20 @@ static void *allocated(void *block)
 void *fault_calloc(size_t n, size_t size);
 void *fault_calloc(size_t n, size_t size)
 {
-	return fails("calloc", ENOMEM, 0) ? NULL : allocated(calloc(n, size));
+	return fails("calloc", ENOMEM, false) ? NULL : allocated(calloc(n, size));
 }
 
 void *fault_aligned_alloc(size_t alignment, size_t size);
 void *fault_aligned_alloc(size_t alignment, size_t size)
 {
-	return fails("aligned_alloc", ENOMEM, 0) ? NULL : allocated(aligned_alloc(alignment, size));
+	return fails("aligned_alloc", ENOMEM, false) ? NULL :
+						       allocated(aligned_alloc(alignment, size));
 }
 
 char *fault_strdup(const char *text);
 char *fault_strdup(const char *text)
 {
-	return fails("strdup", ENOMEM, 0) ? NULL : allocated(strdup(text));
+	return fails("strdup", ENOMEM, false) ? NULL : allocated(strdup(text));
 }
 
 void fault_free(void *block);
@@ -186,19 +198,21 @@ int fault_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*
 int fault_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
 			 void *arg)
 {
-	return fails("pthread_create", EAGAIN, 0) ? errno : pthread_create(thread, attr, run, arg);
+	return fails("pthread_create", EAGAIN, false) ? errno :
+							pthread_create(thread, attr, run, arg);
 }
 
 int fault_pthread_setname_np(pthread_t thread, const char *name);
 int fault_pthread_setname_np(pthread_t thread, const char *name)
 {
-	return fails("pthread_setname_np", EIO, 0) ? errno : pthread_setname_np(thread, name);
+	return fails("pthread_setname_np", EIO, false) ? errno : pthread_setname_np(thread, name);
 }
 
 int fault_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 int fault_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
-	return fails("pthread_atfork", ENOMEM, 0) ? errno : pthread_atfork(prepare, parent, child);
+	return fails("pthread_atfork", ENOMEM, false) ? errno :
+							pthread_atfork(prepare, parent, child);
 }
 
 /* ---- address space --------------------------------------------------------- */
@@ -228,7 +242,7 @@ void *fault_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t o
 int fault_munmap(void *addr, size_t length);
 int fault_munmap(void *addr, size_t length)
 {
-	bool failed = fails("munmap", ENOMEM, 0);
+	bool failed = fails("munmap", ENOMEM, false);
 	int saved = errno;
 
 	/* It does not stay mapped: no test is to run out of addresses. */
@@ -248,12 +262,19 @@ int fault_madvise(void *addr, size_t length, int advice)
 
 /* ---- descriptors ------------------------------------------------------------ */
 
+static const char *open_name(const char *path)
+{
+	if (!strncmp(path, "/proc/sys/", 10))
+		return "open sysctl";
+	return strncmp(path, "/proc/", 6) ? "open device" : "open file again";
+}
+
 int fault_open(const char *path, int flags, ...);
 int fault_open(const char *path, int flags, ...)
 {
 	int fd;
 
-	if (fails(strncmp(path, "/proc", 5) ? "open device" : "open proc", EMFILE, SIGNAL))
+	if (fails(open_name(path), EMFILE, strncmp(path, "/proc/", 6)))
 		return -1;
 	fd = fault_sys.open ? fault_sys.open(path, flags) : open(path, flags);
 	return opened(fd);
@@ -276,19 +297,19 @@ int fault_close(int fd)
 int fault_epoll_create1(int flags);
 int fault_epoll_create1(int flags)
 {
-	return fails("epoll_create1", EMFILE, 0) ? -1 : opened(epoll_create1(flags));
+	return fails("epoll_create1", EMFILE, false) ? -1 : opened(epoll_create1(flags));
 }
 
 int fault_eventfd(unsigned int count, int flags);
 int fault_eventfd(unsigned int count, int flags)
 {
-	return fails("eventfd", EMFILE, 0) ? -1 : opened(eventfd(count, flags));
+	return fails("eventfd", EMFILE, false) ? -1 : opened(eventfd(count, flags));
 }
 
 int fault_timerfd_create(int clock, int flags);
 int fault_timerfd_create(int clock, int flags)
 {
-	return fails("timerfd_create", EMFILE, 0) ? -1 : opened(timerfd_create(clock, flags));
+	return fails("timerfd_create", EMFILE, false) ? -1 : opened(timerfd_create(clock, flags));
 }
 
 int fault_fcntl(int fd, int command, ...);
@@ -302,11 +323,11 @@ int fault_fcntl(int fd, int command, ...)
 	va_end(args);
 	switch (command) {
 	case F_DUPFD_CLOEXEC:
-		return fails("fcntl DUPFD", EMFILE, 0) ? -1 : opened(fcntl(fd, command, arg));
+		return fails("fcntl DUPFD", EMFILE, false) ? -1 : opened(fcntl(fd, command, arg));
 	case F_GETFL:
-		return fails("fcntl GETFL", EBADF, 0) ? -1 : fcntl(fd, command);
+		return fails("fcntl GETFL", EBADF, false) ? -1 : fcntl(fd, command);
 	default:
-		return fails("fcntl SETFL", EPERM, 0) ? -1 : fcntl(fd, command, arg);
+		return fails("fcntl SETFL", EPERM, false) ? -1 : fcntl(fd, command, arg);
 	}
 }
 
@@ -370,7 +391,7 @@ ssize_t fault_write(int fd, const void *buffer, size_t size)
 ssize_t fault_preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags);
 ssize_t fault_preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
 {
-	return fails("preadv2", EAGAIN, 0) ? -1 : preadv2(fd, iov, n, offset, flags);
+	return fails("preadv2", EAGAIN, false) ? -1 : preadv2(fd, iov, n, offset, flags);
 }
 
 int fault_poll(struct pollfd *pfd, nfds_t n, int timeout);
@@ -393,36 +414,37 @@ int fault_epoll_wait(int epoll, struct epoll_event *events, int n, int timeout)
 	return fails("epoll_wait", NEVER, SIGNAL) ? -1 : epoll_wait(epoll, events, n, timeout);
 }
 
-/* ---- files -------------------------------------------------------------------- */
+/* ---- files: file systems wait for fatal signals only -------------------------------------------------------------------- */
 
 int fault_fstat(int fd, struct stat *st);
 int fault_fstat(int fd, struct stat *st)
 {
-	return fails("fstat", EIO, 0) ? -1 : (fault_sys.fstat ?: fstat)(fd, st);
+	return fails("fstat", EIO, false) ? -1 : (fault_sys.fstat ?: fstat)(fd, st);
 }
 
 int fault_fstatfs(int fd, struct statfs *fs);
 int fault_fstatfs(int fd, struct statfs *fs)
 {
-	return fails("fstatfs", EIO, 0) ? -1 : (fault_sys.fstatfs ?: fstatfs)(fd, fs);
+	return fails("fstatfs", EIO, false) ? -1 : (fault_sys.fstatfs ?: fstatfs)(fd, fs);
 }
 
 int fault_fstatvfs(int fd, struct statvfs *fs);
 int fault_fstatvfs(int fd, struct statvfs *fs)
 {
-	return fails("fstatvfs", EIO, 0) ? -1 : (fault_sys.fstatvfs ?: fstatvfs)(fd, fs);
+	return fails("fstatvfs", EIO, false) ? -1 : (fault_sys.fstatvfs ?: fstatvfs)(fd, fs);
 }
 
 int fault_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stx);
 int fault_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stx)
 {
-	return fails("statx", EIO, 0) ? -1 : (fault_sys.statx ?: statx)(fd, path, flags, mask, stx);
+	return fails("statx", EIO, false) ? -1 :
+					    (fault_sys.statx ?: statx)(fd, path, flags, mask, stx);
 }
 
 int fault_fallocate(int fd, int mode, off_t offset, off_t length);
 int fault_fallocate(int fd, int mode, off_t offset, off_t length)
 {
-	return fails("fallocate", ENOSPC, SIGNAL) ?
+	return fails("fallocate", ENOSPC, false) ?
 		       -1 :
 		       (fault_sys.fallocate ?: fallocate)(fd, mode, offset, length);
 }
@@ -430,26 +452,26 @@ int fault_fallocate(int fd, int mode, off_t offset, off_t length)
 int fault_fsync(int fd);
 int fault_fsync(int fd)
 {
-	return fails("fsync", EIO, SIGNAL) ? -1 : fsync(fd);
+	return fails("fsync", EIO, false) ? -1 : fsync(fd);
 }
 
 off_t fault_lseek(int fd, off_t offset, int whence);
 off_t fault_lseek(int fd, off_t offset, int whence)
 {
-	return fails("lseek", EIO, 0) ? -1 : lseek(fd, offset, whence);
+	return fails("lseek", EIO, false) ? -1 : lseek(fd, offset, whence);
 }
 
 ssize_t fault_readlink(const char *path, char *buffer, size_t size);
 ssize_t fault_readlink(const char *path, char *buffer, size_t size)
 {
-	return fails("readlink", EACCES, 0) ? -1 : readlink(path, buffer, size);
+	return fails("readlink", EACCES, false) ? -1 : readlink(path, buffer, size);
 }
 
 /* capget(2) is the only one. */
 long fault_syscall(long number, void *head, void *data);
 long fault_syscall(long number, void *head, void *data)
 {
-	return fails("capget", EPERM, 0) ? -1 : syscall(number, head, data);
+	return fails("capget", EPERM, false) ? -1 : syscall(number, head, data);
 }
 
 /* ---- verbs --------------------------------------------------------------------- */
@@ -459,7 +481,7 @@ long fault_syscall(long number, void *head, void *data)
 struct ibv_mr *fault_ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int access);
 struct ibv_mr *fault_ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int access)
 {
-	return fails("ibv_reg_mr", ENOMEM, 0) ? NULL : ibv_reg_mr(pd, addr, length, access);
+	return fails("ibv_reg_mr", ENOMEM, false) ? NULL : ibv_reg_mr(pd, addr, length, access);
 }
 
 struct ibv_mr *fault_ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
@@ -467,18 +489,19 @@ struct ibv_mr *fault_ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t leng
 struct ibv_mr *fault_ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 				      unsigned int access)
 {
-	return fails("ibv_reg_mr", ENOMEM, 0) ? NULL :
-						ibv_reg_mr_iova2(pd, addr, length, iova, access);
+	return fails("ibv_reg_mr", ENOMEM, false) ?
+		       NULL :
+		       ibv_reg_mr_iova2(pd, addr, length, iova, access);
 }
 
 int fault_ibv_dereg_mr(struct ibv_mr *mr);
 int fault_ibv_dereg_mr(struct ibv_mr *mr)
 {
-	return fails("ibv_dereg_mr", EBUSY, 0) ? errno : ibv_dereg_mr(mr);
+	return fails("ibv_dereg_mr", EBUSY, false) ? errno : ibv_dereg_mr(mr);
 }
 
 int fault_ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask);
 int fault_ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 {
-	return fails("ibv_modify_qp", EINVAL, 0) ? errno : ibv_modify_qp(qp, attr, mask);
+	return fails("ibv_modify_qp", EINVAL, false) ? errno : ibv_modify_qp(qp, attr, mask);
 }

@@ -29,6 +29,7 @@ void fault_disarm(void);
 
 /* The call that failed since it was armed, and with what errno; or NULL, 0. */
 const char *fault_fired(void);
+bool fault_fired_here(void); /* in this thread */
 int fault_error(void);
 
 /* From now on the next @times calls of that name fail. Up to four names. */

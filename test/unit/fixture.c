@@ -14,7 +14,7 @@ bool threaded;
 
 static int fds_before;
 
-static int count_fds(void)
+int fixture_count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
@@ -41,7 +41,7 @@ static void open_context(uint32_t budget_ms, uint32_t limit_ms)
 
 void fixture_setup(void)
 {
-	fds_before = count_fds();
+	fds_before = fixture_count_fds();
 	fake_verbs_reset();
 	fake_lease_reset();
 	file = memfd_create("data", MFD_CLOEXEC);
@@ -56,7 +56,7 @@ void fixture_teardown(void)
 	CU_ASSERT_EQUAL(fake_verbs_live(), 0);
 	CU_ASSERT_EQUAL(fake_verbs_strays(), 0);
 	CU_ASSERT_EQUAL(fake_lease_strays(), 0);
-	CU_ASSERT_EQUAL(count_fds(), fds_before);
+	CU_ASSERT_EQUAL(fixture_count_fds(), fds_before);
 }
 
 void fixture_reopen(uint32_t budget_ms, uint32_t limit_ms)

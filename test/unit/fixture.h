@@ -57,6 +57,9 @@ void break_and_release(void);
 /* md_unmap(), which must work. */
 void fixture_unmap(struct md_map *map);
 
+/* Descriptors that are open in this process. */
+int fixture_count_fds(void);
+
 /* The cases with a service thread, then without. */
 int fixture_main(const char *suite, const struct unit_case *cases, int argc, char **argv);
 
