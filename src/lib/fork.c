@@ -74,13 +74,19 @@ static void register_handlers(void)
 
 int md__fork_add(struct md_context *ctx)
 {
+	int err;
+
 	pthread_once(&once, register_handlers);
-	if (register_error)
-		return md__fail(register_error, "cannot prepare for fork(): %s",
-				strerror(register_error));
 	pthread_mutex_lock(&list_lock);
-	TAILQ_INSERT_TAIL(&contexts, ctx, contexts);
+	/* There was no memory for it; now there may be. */
+	if (register_error)
+		register_handlers();
+	err = register_error;
+	if (!err)
+		TAILQ_INSERT_TAIL(&contexts, ctx, contexts);
 	pthread_mutex_unlock(&list_lock);
+	if (err)
+		return md__fail(err, "cannot prepare for fork(): %s", strerror(err));
 	return 0;
 }
 
