@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/statvfs.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "canary.h"
 #include "child.h"
 #include "holder.h"
+#include "large_file.h"
 #include "meminfo.h"
 #include "rdma.h"
 #include "stream.h"
@@ -21,10 +21,9 @@
 
 #define PAGE 4096UL
 #define HUGE (2 * MIB)
-#define LENGTH (2048 * MIB)
 #define SMALL (64 * MIB)
 /* A truncate takes what is behind this. */
-#define CUT (LENGTH - 256 * MIB)
+#define CUT (LARGE - 256 * MIB)
 #define CANARY_BYTE 0x5a
 
 /* Page tables of small pages for so many bytes, in KiB. */
@@ -33,27 +32,6 @@
 static double seconds_since(uint64_t start)
 {
 	return (now_ns() - start) / 1e9;
-}
-
-static uint64_t room_on(const char *fs)
-{
-	struct statvfs st;
-
-	CHECK(!statvfs(fs, &st));
-	return (uint64_t)st.f_bavail * st.f_frsize;
-}
-
-static bool has_room(void *unused)
-{
-	(void)unused;
-	return room_on(suite_fs[0]) >= LENGTH + 512 * MIB;
-}
-
-/* The file of the case before is freed in the background. */
-static void need_room(void)
-{
-	if (!wait_until(has_room, NULL, SUITE_WAIT_MS / 4))
-		suite_skip("%s has no room for a file of 2 GiB", suite_fs[0]);
 }
 
 /* Maps all of the file, or of the lease, at so much beyond a huge page's address. */
@@ -103,36 +81,36 @@ static void lease__of_2_gib__few_extents_and_huge_pages(const void *unused)
 	uint64_t start;
 
 	(void)unused;
-	need_room();
+	large_need_room();
 	start = now_ns();
-	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	holder_file(&h, suite_fs[0], "leased", LARGE);
 	fprintf(stderr, "2 GiB made written: %.2f s\n", seconds_since(start));
 	extents_of(&extents, h.path);
-	holder_anchor(&h, 0, LENGTH);
+	holder_anchor(&h, 0, LARGE);
 	tables = meminfo_page_tables();
 	faults = meminfo_faults();
-	CHECK(!madvise(h.anchor, LENGTH, MADV_POPULATE_WRITE));
-	CHECK(meminfo_faults() - faults < 2 * (long)(LENGTH / HUGE));
+	CHECK(!madvise(h.anchor, LARGE, MADV_POPULATE_WRITE));
+	CHECK(meminfo_faults() - faults < 2 * (long)(LARGE / HUGE));
 	kernel = meminfo_kernel();
 	start = now_ns();
 	h.lease = holder_try_lease(&h, 0);
 	CHECK(h.lease >= 0);
 	fprintf(stderr, "leased: %.3f s\n", seconds_since(start));
 	kernel = meminfo_kernel() - kernel;
-	h.map = map_at(h.lease, MAP_SHARED, LENGTH, 0);
+	h.map = map_at(h.lease, MAP_SHARED, LARGE, 0);
 	faults = meminfo_faults();
 	start = now_ns();
-	touch_all(h.map, LENGTH);
+	touch_all(h.map, LARGE);
 	faults = meminfo_faults() - faults;
 	tables = meminfo_page_tables() - tables;
 	fprintf(stderr,
 		"%lu extents (%u in the file), %ld KiB of the kernel's; %ld faults (%.3f s), %ld KiB of page tables\n",
 		field(&h, "extents"), extents.count, kernel, faults, seconds_since(start), tables);
-	CHECK_EQ(field(&h, "pages"), LENGTH / PAGE);
+	CHECK_EQ(field(&h, "pages"), LARGE / PAGE);
 	CHECK(field(&h, "extents") >= 1 && field(&h, "extents") <= extents.count);
 	CHECK(kernel < 1024);
-	CHECK(faults >= (long)(LENGTH / HUGE) && faults < 2 * (long)(LENGTH / HUGE));
-	CHECK(tables < SMALL_TABLES_KIB(LENGTH) / 8);
+	CHECK(faults >= (long)(LARGE / HUGE) && faults < 2 * (long)(LARGE / HUGE));
+	CHECK(tables < SMALL_TABLES_KIB(LARGE) / 8);
 	start = now_ns();
 	holder_release_done(&h);
 	fprintf(stderr, "released: %.3f s\n", seconds_since(start));
@@ -168,7 +146,7 @@ static int cut(const char *path)
 /* Takes the free space, so that what is freed next is what is had next. */
 static void fill_up(void)
 {
-	uint64_t size = room_on(suite_fs[0]) - 32 * MIB;
+	uint64_t size = large_room() - 32 * MIB;
 	char path[128];
 	int fd;
 
@@ -209,7 +187,7 @@ static size_t changed(const char *p, size_t size)
  */
 static void lease__of_2_gib_truncated_under_writes__next_owner_is_unharmed(const void *unused)
 {
-	const size_t at[] = { 0, LENGTH / 2, LENGTH - PAGE }, canary = 192 * MIB;
+	const size_t at[] = { 0, LARGE / 2, LARGE - PAGE }, canary = 192 * MIB;
 	struct mapdirect_event ev;
 	struct rdma near, far, streamed;
 	struct extents extents;
@@ -221,16 +199,16 @@ static void lease__of_2_gib_truncated_under_writes__next_owner_is_unharmed(const
 	char *blocks;
 
 	(void)unused;
-	need_room();
-	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	large_need_room();
+	holder_file(&h, suite_fs[0], "leased", LARGE);
 	extents_of(&extents, h.path);
 	fill_up();
 	s = stream_start();
 	rdma_pair(&near, &far);
 	rdma_open(&streamed);
-	holder_take(&h, 0, LENGTH);
+	holder_take(&h, 0, LARGE);
 	start = now_ns();
-	mr = rdma_reg(&far, h.map, LENGTH);
+	mr = rdma_reg(&far, h.map, LARGE);
 	CHECK(mr);
 	fprintf(stderr, "registered: %.3f s\n", seconds_since(start));
 	for (unsigned int i = 0; i < 3; i++) {
@@ -238,7 +216,7 @@ static void lease__of_2_gib_truncated_under_writes__next_owner_is_unharmed(const
 			 IBV_WC_SUCCESS);
 		CHECK_EQ(bytes_not(h.path, at[i], PAGE, 'a' + i), 0);
 	}
-	mr2 = rdma_reg(&streamed, h.map + CUT, LENGTH - CUT);
+	mr2 = rdma_reg(&streamed, h.map + CUT, LARGE - CUT);
 	CHECK(mr2);
 	stream_serve(s, &streamed, mr2);
 	stream_wait_writes(s, 100);
@@ -265,15 +243,11 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
-/* A file of 2 GiB without a block, and an anchor of it. */
+/* A file without a block, and an anchor of it. */
 static void take_hole(struct holder *h)
 {
-	need_room();
-	*h = (struct holder){ .lease = -1 };
-	suite_path(h->path, sizeof(h->path), suite_fs[0], "hole");
-	h->fd = open(h->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	CHECK(h->fd >= 0 && !ftruncate(h->fd, LENGTH));
-	holder_anchor(h, 0, LENGTH);
+	large_hole(h, "hole");
+	holder_anchor(h, 0, LARGE);
 }
 
 /* Proves: a signal ends a long populating soon, and nothing is held then. */
@@ -287,15 +261,15 @@ static void lease__signal_while_it_populates__eintr(const void *unused)
 
 	(void)unused;
 	take_hole(&h);
-	room = room_on(suite_fs[0]);
+	room = large_room();
 	sigaction(SIGALRM, &sa, NULL);
 	start = now_ns();
 	CHECK(!setitimer(ITIMER_REAL, &twice, NULL));
 	CHECK_ERRNO(holder_try_lease(&h, MAPDIRECT_LEASE_ALLOCATE), EINTR);
 	CHECK(!setitimer(ITIMER_REAL, &none, NULL));
 	fprintf(stderr, "interrupted after %.3f s, with %llu of 2048 MiB allocated\n",
-		seconds_since(start), (unsigned long long)(room - room_on(suite_fs[0])) / MIB);
-	CHECK(room - room_on(suite_fs[0]) < LENGTH);
+		seconds_since(start), (unsigned long long)(room - large_room()) / MIB);
+	CHECK(room - large_room() < LARGE);
 	CHECK(!holder_exists(NULL));
 	h.lease = holder_try_lease(&h, MAPDIRECT_LEASE_ALLOCATE);
 	fprintf(stderr, "the rest: %.3f s\n", seconds_since(start));
@@ -309,7 +283,7 @@ static void lease_hole(void *arg)
 
 	h->fd = open(h->path, O_RDWR | O_CLOEXEC);
 	CHECK(h->fd >= 0);
-	holder_anchor(h, 0, LENGTH);
+	holder_anchor(h, 0, LARGE);
 	h->lease = holder_try_lease(h, MAPDIRECT_LEASE_ALLOCATE);
 	CHECK(false);
 }

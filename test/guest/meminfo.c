@@ -43,6 +43,13 @@ long meminfo_page_tables(void)
 	return sum_of("/proc/self/status", names);
 }
 
+long meminfo_virtual(void)
+{
+	static const char *const names[] = { "VmSize:", NULL };
+
+	return sum_of("/proc/self/status", names);
+}
+
 long meminfo_faults(void)
 {
 	struct rusage usage;

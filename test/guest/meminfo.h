@@ -9,6 +9,9 @@ long meminfo_kernel(void);
 /* The page tables of this process, in KiB. */
 long meminfo_page_tables(void);
 
+/* The address space of this process, reserved or used, in KiB. */
+long meminfo_virtual(void);
+
 /* How many page faults this process has had that needed no I/O. */
 long meminfo_faults(void);
 
