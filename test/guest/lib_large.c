@@ -45,6 +45,7 @@ struct onlooker {
 	uint64_t cancelled; /* when, ns */
 	unsigned int events;
 	uint64_t done, total;
+	uint64_t last, gap; /* when the last event came; longest time without, ns */
 	atomic_bool stop;
 };
 
@@ -54,6 +55,9 @@ static void look(struct onlooker *o, const struct md_event *ev)
 	CHECK(!ev->map && ev->user_data == &cancel);
 	CHECK(ev->done >= o->done && ev->total >= o->total && ev->done <= ev->total);
 	o->events++;
+	if (o->last && now_ns() - o->last > o->gap)
+		o->gap = now_ns() - o->last;
+	o->last = now_ns();
 	o->done = ev->done;
 	o->total = ev->total;
 	if (!o->cancelled && ev->done >= o->cancel_at) {
@@ -108,7 +112,7 @@ static void lib_map__hole_of_2_gib__tells_how_far_it_is(const void *unused)
 	CHECK_MD(l.map);
 	fprintf(stderr, "mapped: %.3f s", seconds_since(start));
 	onlooker_stop(&o);
-	fprintf(stderr, ", %u events\n", o.events);
+	fprintf(stderr, ", %u events, none for at most %.3f s\n", o.events, o.gap / 1e9);
 	CHECK(o.events >= 5);
 	CHECK_EQ(o.done, o.total);
 	CHECK_EQ(o.total, 2 * LARGE); /* allocated, then mapped with MAP_SYNC */
