@@ -513,7 +513,7 @@ struct md_timeline {
 /**
  * struct md_event - what happened to a map
  * @type:         what
- * @map:          to which map; POPULATE: NULL if md_map() has not returned it yet
+ * @map:          to which map; POPULATE: NULL if it is about md_map()
  * @generation:   of the lease that it is about; RESTORED: of the new one
  * @count:        1, or more if it happened again before it was fetched (then
  *                the rest tells of the last time)

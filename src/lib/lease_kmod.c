@@ -179,11 +179,10 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
 
 	if (fd >= 0 || errno != EINTR)
 		return fd;
-	if (md__populate_step(lease->populate, 0))
-		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	fd = ask_lease(dev, arg, lease);
+	while (fd < 0 && errno == EINTR && !md__populate_step(lease->populate, 0))
+		fd = ask_lease(dev, arg, lease);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return fd;
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "canary.h"
@@ -17,6 +18,7 @@
 #include "suite.h"
 
 #define SMALL (4 * MIB)
+#define MIDDLE (512 * MIB)
 
 static int cancel;
 
@@ -156,6 +158,32 @@ static void lib_map__cancelled_midway__nothing_is_left(const void *unused)
 	CHECK(room - large_room() < LARGE / 8);
 }
 
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* Proves: signals that cancel nothing do not end it, however many they are. */
+static void lib_map__signals_all_the_time__goes_on(const void *unused)
+{
+	const struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, none = {};
+	const struct sigaction sa = { .sa_handler = on_alarm };
+	struct md_context *ctx;
+	struct md_map *map;
+	struct holder h;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", MIDDLE);
+	ctx = lib_context(0, 0, 0);
+	sigaction(SIGALRM, &sa, NULL);
+	CHECK(!setitimer(ITIMER_REAL, &often, NULL));
+	map = lib_try_map(ctx, h.fd, 0, MIDDLE, 0);
+	CHECK(!setitimer(ITIMER_REAL, &none, NULL));
+	CHECK_MD(map);
+	CHECK_MD(!md_unmap(map));
+	CHECK_MD(!md_close(ctx));
+}
+
 static int punch_all(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -236,6 +264,7 @@ static void lib_restore__of_2_gib__delays_nobody(const void *unused)
 static const struct suite_case cases[] = {
 	SUITE_CASE_LONG(lib_map__hole_of_2_gib__tells_how_far_it_is),
 	SUITE_CASE_LONG(lib_map__cancelled_midway__nothing_is_left),
+	SUITE_CASE_LONG(lib_map__signals_all_the_time__goes_on),
 	SUITE_CASE_LONG(lib_restore__of_2_gib__delays_nobody),
 	{},
 };
