@@ -43,7 +43,7 @@ struct md_context {
 	uint64_t fit_limit_ns;
 	char *device;
 	const struct md__lease_ops *ops; /* what stands for MD_PROVIDER_KMOD */
-	bool forked; /* set in the child only, when it has one thread */
+	bool forked;			 /* set in the child only, when it has one thread */
 
 	int fd[MD__FDS]; /* -1: not open */
 

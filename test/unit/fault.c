@@ -326,6 +326,8 @@ int fault_fcntl(int fd, int command, ...)
 		return fails("fcntl DUPFD", EMFILE, false) ? -1 : opened(fcntl(fd, command, arg));
 	case F_GETFL:
 		return fails("fcntl GETFL", EBADF, false) ? -1 : fcntl(fd, command);
+	case F_GETLEASE:
+		return fails("fcntl GETLEASE", EINVAL, false) ? -1 : fcntl(fd, command);
 	default:
 		return fails("fcntl SETFL", EPERM, false) ? -1 : fcntl(fd, command, arg);
 	}

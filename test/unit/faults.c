@@ -41,6 +41,8 @@ static struct {
 	{ "fstat", "md_query", "the size is then not told", false },
 	{ "open file again", "md_query", "the hole is then not told", false },
 	{ "lseek", "md_query", "the hole is then not told", false },
+	{ "statx", "md_query", "what may be asked for by name is then not told", false },
+	{ "fcntl GETLEASE", "md_query", "md_map() will find out", false },
 	{ "ioctl RELEASE", "md_unmap", "the kernel goes on by itself, with the anchor", false },
 };
 
