@@ -8,6 +8,7 @@
  *   context.list_lock   the list of maps, who drives which map
  *   context.dev_lock    opening the device
  *   context.event_lock  all event slots and their queue
+ *   the watch's locks   fcntl_watch.c: starting its thread, then its leases
  *   the fork lock       fork.h
  * None is held while an application has an event or runs code of its own.
  */

@@ -76,18 +76,19 @@ static void post_late(struct md_map *map, uint64_t now)
 {
 	uint64_t deadline = map->timeline.deadline;
 	uint64_t left_ms = deadline > now ? (deadline - now) / MD__MSEC : 0;
+	const char *then = map->ops->at_deadline ?: "kills";
 	struct md_event event;
 
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
 	if (map->engine.state == MD__RELEASING)
 		md__event_say(&event,
-			      "late: others still pin %llu pages; in %u ms the kernel kills: %s",
+			      "late: others still pin %llu pages; in %u ms the kernel %s: %s",
 			      (unsigned long long)map->ops->foreign(&map->lease),
-			      (unsigned int)left_ms, map->range.text);
+			      (unsigned int)left_ms, then, map->range.text);
 	else
-		md__event_say(&event, "late: regions are left (%s); in %u ms the kernel kills: %s",
-			      strerror(map->stuck), (unsigned int)left_ms, map->range.text);
+		md__event_say(&event, "late: regions are left (%s); in %u ms the kernel %s: %s",
+			      strerror(map->stuck), (unsigned int)left_ms, then, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_LATE], &event);
 }
 

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "errmsg.h"
 #include "fcntl_watch.h"
 #include "proc.h"
 
@@ -137,9 +138,9 @@ static int start(void)
 	int err;
 
 	pthread_once(&once, register_handler);
-	errno = register_error;
 	if (register_error)
-		return -1;
+		return md__fail(register_error, "cannot prepare for fork(): %s",
+				strerror(register_error));
 	atomic_store(&stop, false);
 	sem_init(&started, 0, 0);
 	sigfillset(&all);
@@ -148,8 +149,8 @@ static int start(void)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		sem_destroy(&started);
-		errno = err;
-		return -1;
+		return md__fail(err, "cannot start the thread that hears of breaks: %s",
+				strerror(err));
 	}
 	pthread_setname_np(thread, "mapdirect-lease");
 	while (sem_wait(&started) && errno == EINTR)
@@ -158,16 +159,27 @@ static int start(void)
 	return 0;
 }
 
-static void leave(void)
+int md__fcntl_watch_enter(void)
 {
-	int saved = errno;
+	int err = 0;
 
+	pthread_mutex_lock(&start_lock);
+	if (!users)
+		err = start();
+	users += !err;
+	pthread_mutex_unlock(&start_lock);
+	return err;
+}
+
+void md__fcntl_watch_leave(void)
+{
+	pthread_mutex_lock(&start_lock);
 	if (!--users) {
 		atomic_store(&stop, true);
 		pthread_kill(thread, BREAK_SIGNAL);
 		pthread_join(thread, NULL);
 	}
-	errno = saved;
+	pthread_mutex_unlock(&start_lock);
 }
 
 /* ---- leases -------------------------------------------------------------- */
@@ -240,36 +252,25 @@ static int take(struct md__fcntl_lease *lease)
 
 int md__fcntl_watch_take(struct md__fcntl_lease *lease)
 {
-	int err = -1;
+	int err;
 
-	pthread_mutex_lock(&start_lock);
-	if (!users++ && start()) {
-		users = 0;
-	} else {
-		pthread_mutex_lock(&lock);
-		err = take(lease);
-		pthread_mutex_unlock(&lock);
-		if (err)
-			leave();
-	}
-	pthread_mutex_unlock(&start_lock);
+	pthread_mutex_lock(&lock);
+	err = take(lease);
+	pthread_mutex_unlock(&lock);
 	return err;
 }
 
 /*
- * In a child of fork(2) the file would be open still, and so would the lease
- * stand, if it were only closed. If the kernel has ended it, or if this process
- * lost its right to (EACCES), there is nothing left to be done.
+ * Closing the file would not do: in a child of fork(2) it may be open still. If
+ * the kernel has ended the lease, or if this process lost its right to (EACCES),
+ * there is nothing left to be done.
  */
 void md__fcntl_watch_end(struct md__fcntl_lease *lease)
 {
-	pthread_mutex_lock(&start_lock);
 	pthread_mutex_lock(&lock);
 	TAILQ_REMOVE(&leases, lease, leases);
 	fcntl(lease->file, F_SETLEASE, F_UNLCK);
 	pthread_mutex_unlock(&lock);
-	leave();
-	pthread_mutex_unlock(&start_lock);
 }
 
 int md__fcntl_watch_read(struct md__fcntl_lease *lease, struct md__notice *notice)

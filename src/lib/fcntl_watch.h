@@ -36,20 +36,25 @@ struct md__fcntl_lease {
 	TAILQ_ENTRY(md__fcntl_lease) leases;
 };
 
+/*
+ * Whoever has leases wants the thread: the first starts it, the last to leave
+ * ends it. 0, or -1 with errno and sentence.
+ */
+int md__fcntl_watch_enter(void);
+void md__fcntl_watch_leave(void);
+
 /**
- * md__fcntl_watch_take - lease a file for writing and watch it
+ * md__fcntl_watch_take - lease a file for writing and watch it, having entered
  * @lease: with @file and @event
  *
  * 0, or -1 with errno: EEXIST if the open file has a lease, EAGAIN if the file
- * is open elsewhere, and what fcntl(2) or the start of the thread fails with.
+ * is open elsewhere, or what fcntl(2) fails with.
  */
 int md__fcntl_watch_take(struct md__fcntl_lease *lease);
+void md__fcntl_watch_end(struct md__fcntl_lease *lease);
 
 /* Has the open file a lease, of this process? */
 bool md__fcntl_watch_taken(int file);
-
-/* End the lease, and the thread with the last one. */
-void md__fcntl_watch_end(struct md__fcntl_lease *lease);
 
 /* 1 with a notice, 0 without. */
 int md__fcntl_watch_read(struct md__fcntl_lease *lease, struct md__notice *notice);

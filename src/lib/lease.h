@@ -47,6 +47,7 @@ struct md__notice {
 /*
  * Failures set errno and the sentence.
  *
+ * @at_deadline: what the kernel does to who does not release; NULL: it kills
  * @check:   fills @result in; no failure is possible but a refusal, in it
  * @acquire: takes the lease and maps the range at @lease->addr; sets
  *           @lease->fd and @lease->generation, and @lease->fits as soon as it
@@ -60,6 +61,7 @@ struct md__notice {
  */
 struct md__lease_ops {
 	enum md_provider provider;
+	const char *at_deadline;
 	void (*check)(struct md_context *ctx, const struct md__range *range,
 		      struct md_query_result *result);
 	int (*acquire)(struct md_context *ctx, const struct md__range *range,

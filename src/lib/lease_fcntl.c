@@ -52,13 +52,16 @@ static int check_file(const struct md__range *range, struct md__hole *hole)
 	return hole->length && !range->allocate ? fail_hole(hole, range) : 0;
 }
 
-void md__fcntl_check(const struct md__range *range, struct md_query_result *result)
+/* Served by name only, so it is not the answer to who would serve. */
+static void check(struct md_context *ctx, const struct md__range *range,
+		  struct md_query_result *result)
 {
 	struct md__hole hole = {
 		.offset = result->unallocated_offset,
 		.length = result->unallocated_length,
 	};
 
+	(void)ctx;
 	if (!check_not_dax(range))
 		result->by_name = MD_PROVIDER_FCNTL;
 	if (!result->by_name || md__range_inside(range) || md__permit_lease(range) ||
@@ -70,13 +73,6 @@ void md__fcntl_check(const struct md__range *range, struct md_query_result *resu
 			result->by_name_reason, sizeof(result->by_name_reason),
 			"MD_PROVIDER_FCNTL would lease %s if nobody else has it open; broken by open and truncate only",
 			range->text);
-}
-
-static void check(struct md_context *ctx, const struct md__range *range,
-		  struct md_query_result *result)
-{
-	(void)ctx;
-	md__fcntl_check(range, result);
 }
 
 /* ---- acquire ------------------------------------------------------------- */
@@ -117,6 +113,7 @@ static int open_event(struct md__lease *lease)
 static int take(const struct md__range *range, struct md__lease *lease)
 {
 	struct md__fcntl_lease *own;
+	int saved;
 
 	if (open_event(lease) < 0)
 		return md__fail(errno, "cannot make a descriptor for the lease: %s: %s",
@@ -126,13 +123,22 @@ static int take(const struct md__range *range, struct md__lease *lease)
 		return md__fail(ENOMEM, "no memory for a lease: %s", range->text);
 	own->file = range->fd;
 	own->event = lease->fd;
+	if (md__fcntl_watch_enter())
+		goto free;
 	if (md__fcntl_watch_take(own)) {
 		fail_lease(range);
-		free(own);
-		return -1;
+		goto leave;
 	}
 	lease->data = own;
 	return 0;
+
+leave:
+	saved = errno;
+	md__fcntl_watch_leave();
+	errno = saved;
+free:
+	free(own);
+	return -1;
 }
 
 /* What takes space takes it now: later it would be a SIGBUS. */
@@ -156,6 +162,7 @@ static int map_file(const struct md__range *range, struct md__lease *lease, bool
 static void end(struct md__lease *lease)
 {
 	md__fcntl_watch_end(lease->data);
+	md__fcntl_watch_leave();
 	free(lease->data);
 	lease->data = NULL;
 }
@@ -233,5 +240,6 @@ const struct md__lease_ops md__lease_fcntl = {
 	.read = read_notice,
 	.release = release,
 	.foreign = foreign,
+	.at_deadline = "ends the lease",
 	.persist = persist,
 };

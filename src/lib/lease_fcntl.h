@@ -14,7 +14,4 @@
 
 extern const struct md__lease_ops md__lease_fcntl;
 
-/* What md_query() says of it: by_name and by_name_reason. */
-void md__fcntl_check(const struct md__range *range, struct md_query_result *result);
-
 #endif

@@ -34,7 +34,7 @@ static void look(struct md_context *ctx, const struct md__range *range,
 		result->unallocated_length = hole.length;
 	}
 	ctx->ops->check(ctx, range, result);
-	md__fcntl_check(range, result);
+	md__lease_fcntl.check(ctx, range, result);
 }
 
 int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
