@@ -4,8 +4,9 @@
 #
 #   bash test/run.sh [--quick | --long] [--kernel K | --native]
 #
-# --quick     without what takes long: guest cases marked so, the harness's own
-#             test, checkpatch (which has to be fetched)
+# --quick     without what takes long: guest cases marked so, packages, the
+#             harness's own test, checkpatch (which has to be fetched), all but one
+#             demo; the guests of all kernels at the same time
 # --long      and 200 runs of every breaker in a guest of each kernel, each with
 #             a peer that writes; an hour more
 # --kernel K  boot guests with that kernel only, not with each that
@@ -90,6 +91,11 @@ report()
 step()
 {
 	run "$@"
+	report_step "$1"
+}
+
+report_step()
+{
 	report "$1" $((status == 0)) $((status != 0 && status != 77)) \
 		$((status == 77))
 }
@@ -114,6 +120,11 @@ count()
 suite()
 {
 	run "$@"
+	report_suite "$1"
+}
+
+report_suite()
+{
 	report_cases "$1" "$(count '^ok ')" "$(count '^not ok ')" \
 		"$(count '^skip ')"
 }
@@ -138,6 +149,29 @@ build()
 	shift 2
 	cmake --preset "$preset" -B "$dir" -DMAPDIRECT_WERROR=ON "$@" &&
 		cmake --build "$dir" -j2
+}
+
+# each KIND NAME COMMAND...: a step or suite for each kernel, which takes the place
+# of an argument "@". With --quick at the same time, and reported in their order.
+each()
+{
+	local kind=$1 name=$2 kernel started=()
+
+	shift 2
+	for kernel in "${kernels[@]}"; do
+		(
+			run "$name-$kernel" "${@/#@/$kernel}"
+			echo "$status $took" >"$logs/$name-$kernel.status"
+		) &
+		started+=("$!")
+		((${#quick[@]})) || wait "$!"
+	done
+	wait "${started[@]}"
+	for kernel in "${kernels[@]}"; do
+		log=$logs/$name-$kernel.log
+		read -r status took <"$logs/$name-$kernel.status"
+		"report_$kind" "$name-$kernel"
+	done
 }
 
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
@@ -168,15 +202,13 @@ step format cmake --build build/release --target format-check
 if ((${#native[@]})); then
 	suite guest bash test/guest/run-all.sh --native "${quick[@]}" "${long[@]}"
 else
-	for kernel in "${kernels[@]}"; do
-		step "sparse-$kernel" sparse "$kernel"
-		suite "guest-$kernel" bash test/guest/run-all.sh \
-			--kernel "$kernel" "${quick[@]}" "${long[@]}"
-		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
-		((${#quick[@]})) ||
-			suite "dkms-$kernel" bash test/dkms.sh --kernel "$kernel"
-	done
-	if ! ((${#quick[@]})); then
+	each step sparse sparse @
+	each suite guest bash test/guest/run-all.sh --kernel @ "${quick[@]}" "${long[@]}"
+	if ((${#quick[@]})); then
+		step demo bash examples/demo.sh --kernel "${kernels[0]}"
+	else
+		each step demo bash examples/demo.sh --kernel @
+		each suite dkms bash test/dkms.sh --kernel @
 		suite install bash test/install.sh "${kernels[@]/#/--kernel=}"
 		suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
 		step checkpatch bash test/vm/checkpatch.sh

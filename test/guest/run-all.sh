@@ -109,8 +109,13 @@ while (($#)); do
 	shift
 done
 
+# Others may be at it, for another kernel.
+mkdir -p build
+exec {lock}>build/.lock
+flock "$lock"
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
+exec {lock}>&-
 
 if [[ $native ]]; then
 	status=0
