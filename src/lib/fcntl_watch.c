@@ -27,6 +27,9 @@
  */
 #define PERIOD (1 * MD__SEC)
 
+/* The end of a lease that the kernel takes comes without a signal. */
+#define BREAK_PERIOD (100 * MD__MSEC)
+
 /* Starting and ending the thread; before "lock", which the thread takes. */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int users;
@@ -53,9 +56,16 @@ static void tell(struct md__fcntl_lease *l, uint64_t time, bool revoked)
 }
 
 /*
- * @since: it was not broken yet then. The kernel's clock runs since the breaker
- * came; ours must not be behind it.
+ * Has the kernel ended a lease that is being broken? It takes the signal off the
+ * open file then (lease_modify() in fs/locks.c). Where it leaves a read lease,
+ * since the breaker only reads, our clock has to do.
  */
+static bool is_over(const struct md__fcntl_lease *l, uint64_t now)
+{
+	return (l->deadline && l->deadline <= now) || !fcntl(l->file, F_GETSIG);
+}
+
+/* @since: it was not broken yet then. */
 static void look(struct md__fcntl_lease *l, uint64_t since, uint64_t now)
 {
 	if (!l->broken && fcntl(l->file, F_GETLEASE) != F_WRLCK) {
@@ -68,10 +78,15 @@ static void look(struct md__fcntl_lease *l, uint64_t since, uint64_t now)
 		l->broken = true;
 		tell(l, since, false);
 	}
-	if (l->broken && !l->revoked && l->deadline && l->deadline <= now) {
+	if (l->broken && !l->revoked && is_over(l, now)) {
 		l->revoked = true;
 		tell(l, now, true);
 	}
+}
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 /* Returns when to look again. */
@@ -83,8 +98,8 @@ static uint64_t look_at_all(uint64_t since, uint64_t now)
 	pthread_mutex_lock(&lock);
 	TAILQ_FOREACH(l, &leases, leases) {
 		look(l, since, now);
-		if (l->broken && !l->revoked && l->deadline && l->deadline < next)
-			next = l->deadline;
+		if (l->broken && !l->revoked)
+			next = min(next, min(now + BREAK_PERIOD, l->deadline ?: next));
 	}
 	pthread_mutex_unlock(&lock);
 	return next;
@@ -278,6 +293,9 @@ int md__fcntl_watch_read(struct md__fcntl_lease *lease, struct md__notice *notic
 	int n = 0;
 
 	pthread_mutex_lock(&lock);
+	/* Between the thread's looks it may have been ended. */
+	if (lease->broken)
+		look(lease, lease->taken, md__now());
 	if (lease->notices) {
 		*notice = lease->notice[0];
 		lease->notice[0] = lease->notice[1];

@@ -28,8 +28,14 @@ struct md_map *lib_try_map(struct md_context *ctx, int fd, off_t offset, size_t 
 
 void lib_take(struct lib *l, off_t offset, size_t length, uint32_t flags)
 {
+	const struct md_map_attr attr = {
+		.size = sizeof(attr),
+		.flags = flags,
+		.provider = l->provider,
+	};
+
 	rdma_pair(&l->near, &l->far);
-	l->map = lib_try_map(l->ctx, l->file.fd, offset, length, flags);
+	l->map = md_map(l->ctx, l->file.fd, offset, length, &attr);
 	CHECK_MD(l->map);
 	l->mr = md_reg_mr(l->far.pd, l->map, 0, length, RDMA_ACCESS);
 	CHECK_MD(l->mr);

@@ -14,6 +14,7 @@
 struct lib {
 	struct holder file; /* of it, only path and fd */
 	struct md_context *ctx;
+	enum md_provider provider; /* to ask for */
 	struct md_map *map;
 	struct md_mr *mr; /* all of the map */
 	struct rdma near; /* the other end of */

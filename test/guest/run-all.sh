@@ -26,9 +26,11 @@ failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
 normal=(breaks campaign fate storm slope overlap release ioctls refusals inherit visible)
+special="lib_large lib_devdax"
 for source in test/guest/lib_*.c; do
-	if grep -q '^int main' "$source" && [[ $source != */lib_large.c ]]; then
-		normal+=("$(basename "$source" .c)")
+	name=$(basename "$source" .c)
+	if grep -q '^int main' "$source" && [[ " $special " != *" $name "* ]]; then
+		normal+=("$name")
 	fi
 done
 # Needs persistent memory for ranges of gigabytes, and nothing of it is quick.
@@ -36,9 +38,9 @@ large=(large lib_large)
 # Needs the test build of the module. What it does to blocks that are in use is
 # noted by the kernel.
 testing=(controls controls_break steps)
-# The refused swapext raises the same warning. The suite that unmounts and
-# unbinds comes last; tools_doctor makes other file systems, too.
-warned=(swapext tools_doctor device)
+# The refused swapext raises the same warning. The suites that unmount and unbind
+# come last; tools_doctor makes other file systems, too.
+warned=(swapext tools_doctor device lib_devdax)
 # Their --long cases take a guest for themselves.
 long=(campaign)
 warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
