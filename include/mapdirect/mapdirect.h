@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * libmapdirect: RDMA to a file on a DAX file system, under a layout lease.
+ * (To a device-dax without one, and for tests to any file: enum md_provider.)
  *
  * Rules for every call, unless its comment says otherwise:
  * - It returns an object or NULL, 0 or -1. On failure errno is set, nothing
@@ -125,7 +126,10 @@ int md_process(struct md_context *ctx);
 
 /* ---- what can be done here -------------------------------------------- */
 
-/* Who keeps the promise that blocks do not move under DMA. */
+/*
+ * Who keeps the promise that blocks do not move under DMA; mapdirect(7) compares
+ * what each promises.
+ */
 enum md_provider {
 	MD_PROVIDER_NONE,
 	MD_PROVIDER_KMOD,   /* fsdax file, layout lease through mapdirect.ko */
@@ -225,7 +229,7 @@ enum md_map_state {
 };
 
 /**
- * md_map - take the layout lease of a file range and map it
+ * md_map - take the lease of a file range and map it
  * @ctx:    a context
  * @fd:     a regular file on a DAX file system, or a device-dax, open O_RDWR;
  *          duplicated, so the caller may close it
@@ -251,11 +255,13 @@ enum md_map_state {
  * hold on the file.
  *
  * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (neither kind of file), EACCES (not
- * open for reading and writing, or no permission for the device), ENODEV (not DAX), EOPNOTSUPP (file system or
- * provider), ENXIO (beyond the end of the file), ENODATA (not allocated, and
- * no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
- * EEXIST (overlaps another lease), EAGAIN (break under way), EBUSY (extents
- * not stable), ECANCELED (@attr->cancel), ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
+ * open for reading and writing, or no permission for the device), ENODEV (not
+ * DAX), EOPNOTSUPP (file system or provider, or volatile memory without its
+ * provider's name), ENXIO (beyond the end of the file), ENODATA (not allocated,
+ * and no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
+ * EEXIST (overlaps another lease), EAGAIN (break under way; MD_PROVIDER_FCNTL:
+ * open elsewhere), EBUSY (extents not stable), ECANCELED (@attr->cancel),
+ * ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
  */
 struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
 		      const struct md_map_attr *attr);
@@ -318,7 +324,8 @@ void md_map_put(struct md_map *map);
  * @offset: bytes from the start of the map
  * @length: bytes; offset + length within the map
  *
- * Flushes CPU caches (libpmem). What a peer wrote is covered if it is known to
+ * Flushes CPU caches (libpmem); with MD_PROVIDER_FCNTL it writes back to the
+ * file, and is as durable as the file system makes it. What a peer wrote is covered if it is known to
  * be complete: a message that the peer sent over the same adapter after the
  * write completed has been received here, or the peer has read it back by RDMA
  * (with IBV_ACCESS_RELAXED_ORDERING only the latter), see mapdirect(7). Works
@@ -326,7 +333,8 @@ void md_map_put(struct md_map *map);
  * Durable data stays in the file across any break, save what the breaker
  * itself removes. Blocks for the flush.
  *
- * errno: EINVAL (range), EAGAIN (no lease any more), ESTALE (lost), ECHILD.
+ * errno: EINVAL (range), EAGAIN (no lease any more), ESTALE (lost), ECHILD;
+ * MD_PROVIDER_FCNTL: what msync(2) fails with.
  */
 int md_persist(struct md_map *map, size_t offset, size_t length);
 
