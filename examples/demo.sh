@@ -14,11 +14,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p build/demo
 bash test/setup.sh --guest
 echo "building ..."
+exec {lock}>build/.lock # test/run.sh may be at it
+flock "$lock"
 if ! { cmake --preset release && cmake --build --preset release; } \
 	>build/demo/build.log 2>&1; then
 	tail -n 40 build/demo/build.log
 	exit 1
 fi
+exec {lock}>&-
 echo "booting ..."
 exec bash test/vm/run.sh "$@" --time 200 --out build/demo -- \
 	bash examples/demo/play.sh "$PWD/build/release/examples"

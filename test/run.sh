@@ -6,9 +6,9 @@
 #
 # --quick     without what takes long: guest cases marked so, packages, the
 #             harness's own test, checkpatch (which has to be fetched), all but one
-#             demo; the guests of all kernels at the same time
+#             demo; the guests at the same time
 # --long      and 200 runs of every breaker in a guest of each kernel, each with
-#             a peer that writes; an hour more
+#             a peer that writes; half an hour more
 # --kernel K  boot guests with that kernel only, not with each that
 #             test/vm/kernel.sh knows
 # --native    no guests: run their suites on this machine. It has a loaded
@@ -151,27 +151,43 @@ build()
 		cmake --build "$dir" -j2
 }
 
+declare -A started
+
+# start NAME COMMAND...: run it beside what follows
+start()
+{
+	(
+		run "$@"
+		echo "$status $took" >"$logs/$1.status"
+	) &
+	started[$1]=$!
+}
+
+# finish KIND NAME: wait for what was started, and report it as a step or suite
+finish()
+{
+	wait "${started[$2]}"
+	log=$logs/$2.log
+	read -r status took <"$logs/$2.status"
+	"report_$1" "$2"
+}
+
 # each KIND NAME COMMAND...: a step or suite for each kernel, which takes the place
-# of an argument "@". With --quick at the same time, and reported in their order.
+# of an argument "@". With --quick all at the same time.
 each()
 {
-	local kind=$1 name=$2 kernel started=()
+	local kind=$1 name=$2 kernel
 
 	shift 2
 	for kernel in "${kernels[@]}"; do
-		(
-			run "$name-$kernel" "${@/#@/$kernel}"
-			echo "$status $took" >"$logs/$name-$kernel.status"
-		) &
-		started+=("$!")
-		((${#quick[@]})) || wait "$!"
+		start "$name-$kernel" "${@/#@/$kernel}"
+		((${#quick[@]})) || finish "$kind" "$name-$kernel"
 	done
-	wait "${started[@]}"
-	for kernel in "${kernels[@]}"; do
-		log=$logs/$name-$kernel.log
-		read -r status took <"$logs/$name-$kernel.status"
-		"report_$kind" "$name-$kernel"
-	done
+	if ((${#quick[@]})); then
+		for kernel in "${kernels[@]}"; do
+			finish "$kind" "$name-$kernel"
+		done
+	fi
 }
 
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
@@ -203,10 +219,12 @@ if ((${#native[@]})); then
 	suite guest bash test/guest/run-all.sh --native "${quick[@]}" "${long[@]}"
 else
 	each step sparse sparse @
-	each suite guest bash test/guest/run-all.sh --kernel @ "${quick[@]}" "${long[@]}"
 	if ((${#quick[@]})); then
-		step demo bash examples/demo.sh --kernel "${kernels[0]}"
+		start demo bash examples/demo.sh --kernel "${kernels[0]}"
+		each suite guest bash test/guest/run-all.sh --kernel @ --quick
+		finish step demo
 	else
+		each suite guest bash test/guest/run-all.sh --kernel @ "${long[@]}"
 		each step demo bash examples/demo.sh --kernel @
 		each suite dkms bash test/dkms.sh --kernel @
 		suite install bash test/install.sh "${kernels[@]/#/--kernel=}"
