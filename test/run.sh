@@ -21,7 +21,7 @@
 #             and kill processes of their own.
 #
 # Installs what is missing, builds with gcc, clang and the sanitizers, and runs
-# the unit tests, the checkers, the guest suites and the demo. A step that has
+# the unit tests, valgrind, the checkers, the guest suites and the demo. A step that has
 # many cases prints "ok NAME", "not ok NAME - why" or "skip NAME - why" for each,
 # or CUnit's summary; any other step is one case. Full logs are in build/logs.
 #
@@ -190,6 +190,18 @@ each()
 	fi
 }
 
+# memcheck PROGRAM...: unit tests without an error of valgrind or a leak
+memcheck()
+{
+	local program
+
+	for program; do
+		valgrind -q --error-exitcode=99 --leak-check=full \
+			--errors-for-leak-kinds=definite,indirect \
+			"build/release/test/unit/unit_$program" || return 1
+	done
+}
+
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
 sparse()
 {
@@ -213,6 +225,11 @@ step build-tsan build tsan build/tsan
 unit unit build/release
 unit unit-asan build/asan
 unit unit-tsan build/tsan
+if ! ((${#quick[@]})); then
+	step valgrind memcheck context map mr qp event persist query hole memory lease_kmod \
+		faults populate
+	suite coverage bash test/coverage.sh
+fi
 step format cmake --build build/release --target format-check
 
 if ((${#native[@]})); then

@@ -44,6 +44,22 @@ static struct {
 
 static atomic_long blocks, bytes, fds;
 
+static void lock_it(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void unlock_it(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* Before the library does, whose own handlers make calls. */
+static void __attribute__((constructor)) prepare_for_fork(void)
+{
+	pthread_atfork(lock_it, unlock_it, unlock_it);
+}
+
 /* ---- the test's side ----------------------------------------------------- */
 
 void fault_arm(unsigned int nth, enum fault_kind which)

@@ -331,7 +331,7 @@ static void forked(void)
 	if (!pid) {
 		bool dead = md_fd(ctx) < 0 && errno == ECHILD && !md_close(ctx);
 
-		_exit(!dead);
+		unit_exit_child(!dead);
 	}
 	waitpid(pid, &status, 0);
 	CU_ASSERT_EQUAL(status, 0);

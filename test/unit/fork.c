@@ -47,7 +47,7 @@ static void in_child(void (*run)(void))
 			printf("\n    child: line %d: errno %d, %s ", check_line, errno,
 			       md_errmsg());
 		fflush(stdout);
-		_exit(!!check_line);
+		unit_exit_child(!!check_line);
 	}
 	waitpid(pid, &status, 0);
 	CU_ASSERT(WIFEXITED(status));

@@ -3,10 +3,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <CUnit/Basic.h>
 
 #include "unit.h"
+
+/* There in a build with gcov's counters. */
+void __gcov_dump(void) __attribute__((weak));
+
+void unit_exit_child(int status)
+{
+	if (__gcov_dump)
+		__gcov_dump();
+	_exit(status);
+}
 
 static bool selected(const char *name, int argc, char **argv)
 {

@@ -30,6 +30,9 @@ struct unit_case {
 int unit_main(const char *suite, const struct unit_case *cases, void (*setup)(void),
 	      void (*teardown)(void), int argc, char **argv);
 
+/* End a child of fork(2), without what exit(3) does but with its count of lines. */
+void unit_exit_child(int status) __attribute__((noreturn));
+
 /*
  * Assertions are for the main thread only: CUnit keeps its counts without a
  * lock. Other threads report through variables.

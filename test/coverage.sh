@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Count the lines of the library that the unit tests run.
+#
+#   bash test/coverage.sh [--at-least PERCENT]
+#
+# Builds with gcc's counters in build/coverage, runs the unit tests, and prints
+# for each file of src/lib how many of its lines were run, and which were not;
+# then "ok coverage" or, below PERCENT (90) of all, "not ok coverage - why" and
+# exit code 1.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=build/coverage
+at_least=90
+
+case "${1-}" in
+--at-least)	at_least=${2:?--at-least needs a number} ;;
+'')		;;
+*)
+	echo "usage: bash test/coverage.sh [--at-least PERCENT]" >&2
+	exit 2 ;;
+esac
+
+cmake --preset coverage >/dev/null
+cmake --build "$build" -j2 >/dev/null
+find "$build" -name '*.gcda' -delete
+ctest --test-dir "$build" -j6 --output-on-failure
+
+# A header has its lines in several objects: one that ran in any of them did.
+gcov --stdout "$build"/src/lib/CMakeFiles/objects.dir/*.gcda | awk \
+	-v at_least="$at_least" -v root="$PWD/src/lib/" '
+function flush_range()
+{
+	if (from)
+		missed = missed " " (from == to ? from : from "-" to)
+	from = to = 0
+}
+function show(file,    n, run, line, key, percent)
+{
+	missed = ""
+	for (line = 1; line <= last[file]; line++) {
+		key = file SUBSEP line
+		if (!(key in count))
+			continue
+		n++
+		if (count[key]) {
+			run++
+			flush_range()
+			continue
+		}
+		if (!from)
+			from = line
+		to = line
+	}
+	flush_range()
+	printf "%-14s %4d of %4d %5.1f %% %s\n", file, run, n, 100 * run / n,
+		missed ? "  not run:" missed : ""
+	sum += n
+	sum_run += run
+}
+{
+	split($0, part, ":")
+	number = part[2] + 0
+}
+part[3] == "Source" {
+	file = part[4]
+	inside = index(file, root) == 1
+	file = substr(file, length(root) + 1)
+	if (inside && !(file in last))
+		order[++files] = file
+	next
+}
+inside && number && part[1] !~ /-$/ {
+	if (number > last[file])
+		last[file] = number
+	count[file, number] += part[1] !~ /[#=]/
+}
+END {
+	for (i = 1; i <= files; i++)
+		show(order[i])
+	percent = sum ? 100 * sum_run / sum : 0
+	printf "%-14s %4d of %4d %5.1f %%\n", "total", sum_run, sum, percent
+	if (percent >= at_least) {
+		print "ok coverage"
+		exit 0
+	}
+	printf "not ok coverage - the unit tests run %.1f %% of the lines of src/lib, not %s %%\n",
+		percent, at_least
+	exit 1
+}'
