@@ -226,8 +226,8 @@ unit unit build/release
 unit unit-asan build/asan
 unit unit-tsan build/tsan
 if ! ((${#quick[@]})); then
-	step valgrind memcheck context map mr qp event persist query hole memory lease_kmod \
-		faults populate
+	# Not those that are about signals, time, or addresses that are not mapped.
+	step valgrind memcheck mr qp event persist query hole memory lease_kmod faults populate
 	suite coverage bash test/coverage.sh
 fi
 step format cmake --build build/release --target format-check
