@@ -16,7 +16,11 @@
 #include "hole.h"
 #include "lease_fcntl.h"
 #include "permit.h"
+#include "populate.h"
 #include "reserve.h"
+
+/* Progress is told, and others are looked for, in between. */
+#define FAULT_CHUNK ((size_t)1 << 20)
 
 /* ---- the file ------------------------------------------------------------ */
 
@@ -142,6 +146,28 @@ free:
 }
 
 /* What takes space takes it now: later it would be a SIGBUS. */
+static int populate(const struct md__range *range, struct md__lease *lease, char *addr)
+{
+	md__populate_begin(lease->populate, lease->length);
+	for (size_t done = 0, length; done < lease->length; done += length) {
+		length = lease->length - done;
+		if (length > FAULT_CHUNK)
+			length = FAULT_CHUNK;
+		if (madvise(addr + done, length, MADV_POPULATE_WRITE)) {
+			if (errno == EFAULT)
+				return md__fail(
+					ENOSPC,
+					"no space for what was never written: free some: %s",
+					range->text);
+			return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno),
+					range->text);
+		}
+		if (md__populate_step(lease->populate, length))
+			return -1;
+	}
+	return 0;
+}
+
 static int map_file(const struct md__range *range, struct md__lease *lease, bool fill)
 {
 	void *addr;
@@ -151,12 +177,7 @@ static int map_file(const struct md__range *range, struct md__lease *lease, bool
 	if (addr == MAP_FAILED)
 		return md__fail(errno, "cannot map the file: %s: %s", strerror(errno), range->text);
 	madvise(addr, lease->length, MADV_DONTFORK);
-	if (!fill || !madvise(addr, lease->length, MADV_POPULATE_WRITE))
-		return 0;
-	if (errno == EFAULT)
-		return md__fail(ENOSPC, "no space for what was never written: free some: %s",
-				range->text);
-	return md__fail(errno, "cannot fault in the pages: %s: %s", strerror(errno), range->text);
+	return fill ? populate(range, lease, addr) : 0;
 }
 
 static void end(struct md__lease *lease)

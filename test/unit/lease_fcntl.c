@@ -234,6 +234,28 @@ static void map__holes__enodata_or_filled(void)
 	fixture_unmap(map);
 }
 
+/* Holes are gone through MiB by MiB; the last event tells that all is done. */
+static void map__large_hole__tells_progress(void)
+{
+	const size_t large = (size_t)8 << 20;
+	struct md_map_attr attr = {
+		.size = sizeof(attr),
+		.flags = MD_MAP_ALLOCATE | MD_MAP_PROGRESS,
+		.provider = MD_PROVIDER_FCNTL,
+	};
+	struct md_event *event;
+	struct md_map *map;
+
+	CU_ASSERT_EQUAL(ftruncate(leased, (off_t)large), 0);
+	map = md_map(ctx, leased, 0, large, &attr);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	event = expect_event(MD_EVENT_POPULATE);
+	CU_ASSERT_EQUAL(event->done, large);
+	CU_ASSERT_EQUAL(event->total, large);
+	md_ack_event(event);
+	fixture_unmap(map);
+}
+
 static void persist__any_part__done(void)
 {
 	struct md_map *map = map_leased(0);
@@ -596,6 +618,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__by_name__leased_and_shared_with_the_file),
 	UNIT_CASE(map__without_a_name__never_by_fcntl),
 	UNIT_CASE(map__holes__enodata_or_filled),
+	UNIT_CASE(map__large_hole__tells_progress),
 	UNIT_CASE(persist__any_part__done),
 	UNIT_CASE(break__opened_for_reading__released_and_restored),
 	UNIT_CASE(break__opened_for_writing__released_and_restored),
