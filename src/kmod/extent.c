@@ -59,6 +59,20 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 	return 0;
 }
 
+static struct page **md_batch_new(void)
+{
+	return md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
+}
+
+/* Pins as many of nr pages at addr as go into a batch: how many, or an error. */
+static int md_batch_pin(struct page **batch, unsigned long addr, unsigned long nr)
+{
+	int got = md_fault_here() ?: pin_user_pages_fast(addr, min(nr, MD_BATCH), FOLL_WRITE,
+							 batch);
+
+	return got ? got : -EFAULT;
+}
+
 /*
  * Fault nr_pages at addr of current->mm in for writing. Where blocks have to be
  * allocated this takes long; nothing is held from one batch to the next, so any
@@ -66,25 +80,20 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
  */
 int md_extents_prefault(unsigned long addr, unsigned long nr_pages)
 {
-	struct page **batch;
+	struct page **batch = md_batch_new();
 	unsigned long done = 0;
 	int err = 0;
 
-	batch = md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr_pages && !err) {
-		int got = md_fault_here();
+		int got = md_batch_pin(batch, addr + done * PAGE_SIZE, nr_pages - done);
 
-		if (!got)
-			got = pin_user_pages_fast(addr + done * PAGE_SIZE,
-						  min(nr_pages - done, MD_BATCH), FOLL_WRITE,
-						  batch);
 		if (got > 0) {
 			unpin_user_pages(batch, got);
 			done += got;
 		} else {
-			err = got ? got : -EFAULT;
+			err = got;
 		}
 		if (!err && done < nr_pages && signal_pending(current))
 			err = -EINTR;
@@ -102,21 +111,17 @@ int md_extents_prefault(unsigned long addr, unsigned long nr_pages)
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
 		   struct address_space *mapping, pgoff_t index)
 {
-	struct page **batch;
+	struct page **batch = md_batch_new();
 	unsigned long done = 0;
 	int err = 0;
 
-	batch = md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr_pages && !err) {
-		unsigned long want = min(nr_pages - done, MD_BATCH);
-		int i, got;
+		int i, got = md_batch_pin(batch, addr + done * PAGE_SIZE, nr_pages - done);
 
-		got = md_fault_here() ?: pin_user_pages_fast(addr + done * PAGE_SIZE, want,
-							     FOLL_WRITE, batch);
-		if (got <= 0) {
-			err = got ? got : -EFAULT;
+		if (got < 0) {
+			err = got;
 			break;
 		}
 		for (i = 0; i < got && !err; i++) {
