@@ -4,9 +4,9 @@
 #
 #   bash test/run.sh [--quick | --long] [--kernel K | --native]
 #
-# --quick     without what takes long: guest cases marked so, packages, the
-#             harness's own test, checkpatch (which has to be fetched), all but one
-#             demo; the guests at the same time
+# --quick     without what takes long: guest cases marked so, coverage, valgrind,
+#             packages, the harness's own test, checkpatch (which has to be
+#             fetched), all but one demo; the guests at the same time
 # --long      and 200 runs of every breaker in a guest of each kernel, each with
 #             a peer that writes; half an hour more
 # --kernel K  boot guests with that kernel only, not with each that
@@ -190,18 +190,6 @@ each()
 	fi
 }
 
-# memcheck PROGRAM...: unit tests without an error of valgrind or a leak
-memcheck()
-{
-	local program
-
-	for program; do
-		valgrind -q --error-exitcode=99 --leak-check=full \
-			--errors-for-leak-kinds=definite,indirect \
-			"build/release/test/unit/unit_$program" || return 1
-	done
-}
-
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
 sparse()
 {
@@ -226,8 +214,7 @@ unit unit build/release
 unit unit-asan build/asan
 unit unit-tsan build/tsan
 if ! ((${#quick[@]})); then
-	# Not those that are about signals, time, or addresses that are not mapped.
-	step valgrind memcheck mr qp event persist query hole memory lease_kmod faults populate
+	suite valgrind bash test/valgrind.sh
 	suite coverage bash test/coverage.sh
 fi
 step format cmake --build build/release --target format-check
