@@ -191,7 +191,8 @@ void md_lease_teardown(struct md_lease *l)
 	if (l->stage == MD_STAGE_NOTIFIED)
 		md_break_disarm_notifier(l);
 	md_extents_unpin(&l->extents);
-	old = override_creds(md_kernel_cred);
+	old = override_creds(md_protected(MD_PROTECT_CREDENTIALS) ? md_kernel_cred :
+								      current_cred());
 	if (l->stage >= MD_STAGE_LEASED)
 		md_break_disarm_lease(l);
 	revert_creds(old);

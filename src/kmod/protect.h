@@ -29,6 +29,7 @@ enum md_protection {
 	MD_PROTECT_NO_WAIT = 15,      /* the notifier does not wait */
 	MD_PROTECT_FILE_SYSTEM = 16,  /* refuse those that do not break leases */
 	MD_PROTECT_TRY_LOCK = 17,     /* never sleep on i_rwsem */
+	MD_PROTECT_CREDENTIALS = 18,  /* give back whatever rights are left */
 };
 
 #ifdef MAPDIRECT_TESTING

@@ -33,6 +33,7 @@ enum protection {
 	NO_WAIT = 1 << 15,
 	FILE_SYSTEM = 1 << 16,
 	TRY_LOCK = 1 << 17,
+	CREDENTIALS = 1 << 18,
 };
 
 #define CONTROL_LENGTH (4 * MIB)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What keeps RDMA off blocks that the file does not own: without it, damage. */
-#include <pthread.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "swap.h"
 
 #define LENGTH CONTROL_LENGTH
+#define NOBODY 65534
 
 /* Damage: what a peer writes to the leased file is found in another. */
 static void play_swapext(bool *damage)
@@ -193,6 +195,39 @@ static void play_overlap(bool *damage)
 	CHECK(!unlink(a.path));
 }
 
+static unsigned int refused_deletions(void)
+{
+	FILE *f = popen("dmesg | grep -c 'WARNING: .* md_break_disarm_lease'", "r");
+	unsigned int n;
+
+	CHECK(f);
+	CHECK_EQ(fscanf(f, "%u", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static void lose_the_right_and_release(void *path)
+{
+	struct holder h = { .fd = open(path, O_RDWR | O_CLOEXEC) };
+
+	CHECK(h.fd >= 0);
+	holder_take(&h, 0, LENGTH);
+	CHECK(!setresuid(NOBODY, NOBODY, NOBODY));
+	CHECK_EQ(holder_release(&h), 0);
+}
+
+/* Damage: the kernel refuses to delete the lease of who may not take one. */
+static void play_setuid(bool *damage)
+{
+	unsigned int before = refused_deletions();
+	struct holder h;
+
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	child_finish(child_start(lose_the_right_and_release, h.path));
+	*damage = refused_deletions() > before;
+	CHECK(!unlink(h.path));
+}
+
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
@@ -205,6 +240,7 @@ static const struct suite_case cases[] = {
 		.arg = &(const struct scene){ FILE_SYSTEM, play_ext4, 0 },
 	},
 	CONTROL(OVERLAP, play_overlap, "second_lease"),
+	CONTROL(CREDENTIALS, play_setuid, "holder_lost_the_right"),
 	{},
 };
 

@@ -44,6 +44,8 @@ warned=(swapext tools_doctor device lib_devdax)
 # Their --long cases take a guest for themselves.
 long=(campaign)
 warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
+# A control has the kernel refuse to delete a lease.
+refused='WARNING: .* md_break_disarm_lease'
 
 # here [OPTION]... PROGRAM...: runs them on this machine; in a guest, this is the command.
 here()
@@ -131,7 +133,8 @@ if [[ $native ]]; then
 else
 	boot normal 1200 -- "${normal[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot testing 600 --testing --allow-kernel-line "$warning" -- "${testing[@]}"
+		boot testing 600 --testing --allow-kernel-line "$warning" \
+		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
 	((${#options[@]})) || boot large 600 --pmem-size 4G -- "${large[@]}"
