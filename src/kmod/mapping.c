@@ -39,6 +39,17 @@ static struct file_system_type md_fs = {
 	.kill_sb = kill_anon_super,
 };
 
+static struct inode *md_mapping_inode(void)
+{
+	int err = md_fault_here();
+
+	if (err)
+		return ERR_PTR(err);
+	if (!md_protected(MD_PROTECT_OWN_INODE))
+		return igrab(d_inode(md_mnt->mnt_root));
+	return alloc_anon_inode(md_mnt->mnt_sb);
+}
+
 /* The private inode. */
 int md_mapping_new(struct md_lease *l)
 {
@@ -47,8 +58,7 @@ int md_mapping_new(struct md_lease *l)
 
 	if (err)
 		return err;
-	err = md_fault_here();
-	inode = err ? ERR_PTR(err) : alloc_anon_inode(md_mnt->mnt_sb);
+	inode = md_mapping_inode();
 	if (IS_ERR(inode)) {
 		simple_release_fs(&md_mnt, &md_mnt_users);
 		return PTR_ERR(inode);

@@ -30,6 +30,7 @@ enum md_protection {
 	MD_PROTECT_FILE_SYSTEM = 16,  /* refuse those that do not break leases */
 	MD_PROTECT_TRY_LOCK = 17,     /* never sleep on i_rwsem */
 	MD_PROTECT_CREDENTIALS = 18,  /* give back whatever rights are left */
+	MD_PROTECT_OWN_INODE = 19,    /* shut the mapping of one lease alone */
 };
 
 #ifdef MAPDIRECT_TESTING

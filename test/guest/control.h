@@ -34,6 +34,7 @@ enum protection {
 	FILE_SYSTEM = 1 << 16,
 	TRY_LOCK = 1 << 17,
 	CREDENTIALS = 1 << 18,
+	OWN_INODE = 1 << 19,
 };
 
 #define CONTROL_LENGTH (4 * MIB)

@@ -302,6 +302,32 @@ static void play_fork(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
+static bool is_there(char *page)
+{
+	unsigned char vec;
+
+	CHECK(!mincore(page, 4 * KIB, &vec));
+	return vec & 1;
+}
+
+/* Damage: the end of one lease takes the pages of another from their place. */
+static void play_two_leases(bool *damage)
+{
+	struct holder h, other;
+
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	holder_file(&other, suite_fs[0], "other", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	holder_take(&other, 0, LENGTH);
+	CHECK(touch(h.map) && touch(other.map));
+	CHECK(is_there(h.map) && is_there(other.map));
+	CHECK_EQ(holder_release(&h), 0);
+	CHECK(!is_there(h.map));
+	*damage = !is_there(other.map);
+	CHECK_EQ(holder_release(&other), 0);
+	CHECK(!unlink(h.path) && !unlink(other.path));
+}
+
 static const struct suite_case cases[] = {
 	CONTROL(NOTIFIER, play_truncate, "truncate"),
 	CONTROL(UNMAP, play_unmap, "anchor_unmapped"),
@@ -314,6 +340,7 @@ static const struct suite_case cases[] = {
 	CONTROL(TRY_LOCK, play_sleep, "lease_asked_in_break"),
 	CONTROL(PREFAULT, play_shared_blocks, "reflinked"),
 	CONTROL(HOLDER, play_fork, "child"),
+	CONTROL(OWN_INODE, play_two_leases, "two_leases"),
 	{},
 };
 
