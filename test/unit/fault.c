@@ -268,6 +268,12 @@ int fault_munmap(void *addr, size_t length)
 	return failed ? -1 : 0;
 }
 
+int fault_msync(void *addr, size_t length, int flags);
+int fault_msync(void *addr, size_t length, int flags)
+{
+	return fails("msync", EIO, false) ? -1 : msync(addr, length, flags);
+}
+
 int fault_madvise(void *addr, size_t length, int advice);
 int fault_madvise(void *addr, size_t length, int advice)
 {
@@ -331,19 +337,34 @@ int fault_timerfd_create(int clock, int flags)
 int fault_fcntl(int fd, int command, ...);
 int fault_fcntl(int fd, int command, ...)
 {
+	const bool has_owner = command == F_GETOWN_EX || command == F_SETOWN_EX;
+	const bool has_none = command == F_GETFL || command == F_GETSIG || command == F_GETLEASE;
+	struct f_owner_ex *owner;
 	va_list args;
 	int arg;
 
 	va_start(args, command);
-	arg = command == F_GETFL ? 0 : va_arg(args, int);
+	owner = has_owner ? va_arg(args, struct f_owner_ex *) : NULL;
+	arg = has_owner || has_none ? 0 : va_arg(args, int);
 	va_end(args);
 	switch (command) {
 	case F_DUPFD_CLOEXEC:
 		return fails("fcntl DUPFD", EMFILE, false) ? -1 : opened(fcntl(fd, command, arg));
 	case F_GETFL:
 		return fails("fcntl GETFL", EBADF, false) ? -1 : fcntl(fd, command);
-	case F_GETLEASE:
-		return fails("fcntl GETLEASE", EINVAL, false) ? -1 : fcntl(fd, command);
+	case F_GETLEASE: /* cannot */
+		return fcntl(fd, command);
+	case F_SETLEASE:
+		if (arg == F_UNLCK) /* cannot, for who had it */
+			return fcntl(fd, command, arg);
+		return fails("fcntl SETLEASE", ENOMEM, false) ? -1 : fcntl(fd, command, arg);
+	case F_GETSIG:
+		return fails("fcntl GETSIG", EBADF, false) ? -1 : fcntl(fd, command);
+	case F_SETSIG:
+		return fails("fcntl SETSIG", EPERM, false) ? -1 : fcntl(fd, command, arg);
+	case F_GETOWN_EX:
+	case F_SETOWN_EX:
+		return fails("fcntl OWN_EX", ESRCH, false) ? -1 : fcntl(fd, command, owner);
 	default:
 		return fails("fcntl SETFL", EPERM, false) ? -1 : fcntl(fd, command, arg);
 	}

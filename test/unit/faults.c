@@ -7,6 +7,8 @@
  * can do without, for a reason that is listed; or the map is lost with an event.
  */
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +34,7 @@ static struct {
 	{ "mmap reserve again", NULL, "what was mapped stays until md_unmap()", false },
 	{ "madvise DONTFORK", NULL, "the child then sees the file, and has no lease", false },
 	{ "epoll_ctl DEL", NULL, "closing the lease takes it out as well", false },
-	{ "pthread_setname_np", "md_open", "the name is for the eye", false },
+	{ "pthread_setname_np", NULL, "the name is for the eye", false },
 	{ "readlink", NULL, "the sentence then tells the file by its number", false },
 	{ "open sysctl", NULL, "the module knows, and will say so", false },
 	{ "read", NULL, "of a sysctl: the module knows, and will say so", false },
@@ -42,7 +44,6 @@ static struct {
 	{ "open file again", "md_query", "the hole is then not told", false },
 	{ "lseek", "md_query", "the hole is then not told", false },
 	{ "statx", "md_query", "what may be asked for by name is then not told", false },
-	{ "fcntl GETLEASE", "md_query", "md_map() will find out", false },
 	{ "ioctl RELEASE", "md_unmap", "the kernel goes on by itself, with the anchor", false },
 };
 
@@ -56,6 +57,7 @@ static const struct {
 	{ "fcntl GETFL", EACCES },
 };
 
+static enum md_provider provider;
 static struct md_map *map;
 static struct md_mr *mr;
 static bool lost;
@@ -172,6 +174,7 @@ static bool do_map(void)
 	struct md_map_attr attr = {
 		.size = sizeof(attr),
 		.flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE,
+		.provider = provider,
 	};
 
 	map = md_map(ctx, file, 0, FILE_PAGES * PAGE, &attr);
@@ -309,6 +312,37 @@ static void released(void)
 	end();
 }
 
+/* A lease of fcntl(2) on the file, which is a real one. */
+static bool accessible(const void *addr, size_t length)
+{
+	const char *first = addr;
+	char byte;
+
+	return pread(file, &byte, 1, 0) == 1 && pwrite(file, first, 1, 0) == 1 &&
+	       pwrite(file, first + length - 1, 1, 0) == 1 && pwrite(file, &byte, 1, 0) == 1;
+}
+
+static void leased_by_fcntl(void)
+{
+	fault_sys = (struct fault_sys){ 0 };
+	fake_verbs_covers = accessible;
+	provider = MD_PROVIDER_FCNTL;
+	/* The kernel takes a memfd for one that is open elsewhere. */
+	close(file);
+	file = open(P_tmpdir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(file, FILE_PAGES * PAGE), 0);
+	begin();
+	step("md_persist", do_persist);
+	step("md_release", do_release);
+	CU_ASSERT(await(MD_EVENT_BREAK));
+	CU_ASSERT(await(MD_EVENT_RELEASED));
+	step("md_restore", do_restore);
+	if (await(MD_EVENT_RESTORED))
+		CU_ASSERT(fake_verbs_write(mr->rkey, 0, 1));
+	end();
+	provider = MD_PROVIDER_NONE;
+}
+
 static void asked(void)
 {
 	char data[FILE_PAGES * PAGE] = { 0 };
@@ -433,6 +467,11 @@ static void release__each_call_fails__restored_or_lost(void)
 	each_call(released, FAULT_ERROR, 60);
 }
 
+static void fcntl_lease__each_call_fails__restored_or_lost(void)
+{
+	each_call(leased_by_fcntl, FAULT_ERROR, 60);
+}
+
 static void query__each_call_fails__says_so(void)
 {
 	each_call(asked, FAULT_ERROR, 20);
@@ -462,6 +501,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(break__each_call_fails__restored_or_lost),
 	UNIT_CASE(break__each_call_interrupted__restored),
 	UNIT_CASE(release__each_call_fails__restored_or_lost),
+	UNIT_CASE(fcntl_lease__each_call_fails__restored_or_lost),
 	UNIT_CASE(query__each_call_fails__says_so),
 	UNIT_CASE(fork__each_call_fails__parent_goes_on),
 	UNIT_CASE(tolerated__each__was_seen),
