@@ -113,6 +113,11 @@ static void rdma__one_of_two_ports_active__ok(void)
 	fake_file("/sys/class/infiniband/rxe0/ports/2/state", "4: ACTIVE\n");
 	probe_rdma(&report, fake_root);
 	CU_ASSERT(found(STATUS_OK, "RDMA device", "rxe0", "port 2 ACTIVE"));
+	forget();
+	fake_file("/sys/class/infiniband/rxe0/ports/1/state", "4: ACTIVE\n");
+	fake_file("/sys/class/infiniband/rxe0/ports/2/state", "1: DOWN\n");
+	probe_rdma(&report, fake_root);
+	CU_ASSERT(found(STATUS_OK, "RDMA device", "rxe0", "port 1 ACTIVE, port 2 DOWN"));
 }
 
 static void rdma__second_device_not_usable__ready_with_a_warning(void)

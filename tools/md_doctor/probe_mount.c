@@ -28,7 +28,7 @@ static void unescape(char *text)
 	for (char *s = text; *s; to++) {
 		unsigned int c;
 
-		if (*s == '\\' && sscanf(s + 1, "%3o", &c) == 1) {
+		if (*s == '\\' && strspn(s + 1, "01234567") >= 3 && sscanf(s + 1, "%3o", &c)) {
 			*to = (char)c;
 			s += 4;
 		} else {
