@@ -125,7 +125,7 @@ suite()
 
 report_suite()
 {
-	report_cases "$1" "$(count '^ok ')" "$(count '^not ok ')" \
+	report_cases "$1" "$(count '^ok [^ ]')" "$(count '^not ok ')" \
 		"$(count '^skip ')"
 }
 
