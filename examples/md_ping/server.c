@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <mapdirect/mapdirect.h>
@@ -20,6 +21,10 @@
 #include "../common/conn.h"
 
 #define RETRY_MS 10
+#define LEASE_TRIES 1000 /* somebody may be at work on the file */
+
+/* A client that was hung up on comes back at once, or it was through. */
+#define RETURN_MS 15000
 
 struct server {
 	const struct options *opt;
@@ -31,6 +36,7 @@ struct server {
 	struct rdma_cm_id *listener;
 	struct conn conn;
 	bool connected;
+	int64_t return_by; /* ms on now(): until then the client may come back; or 0 */
 	struct advert advert;
 	bool asked; /* advert waits for an answer */
 	bool sink;  /* it offers the buffer to write to */
@@ -44,6 +50,14 @@ static int fail(const char *what)
 	fprintf(stderr, "md_ping: %s: %s\n", what, md_errmsg());
 	errno = err;
 	return -1;
+}
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
 static int open_file(struct server *s)
@@ -61,31 +75,6 @@ static int open_file(struct server *s)
 	return s->check ? 0 : -1;
 }
 
-static int start(struct server *s)
-{
-	const struct options *opt = s->opt;
-	const struct md_map_attr attr = {
-		.size = sizeof(attr),
-		.flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE,
-	};
-
-	if (open_file(s))
-		return -1;
-	s->listener = conn_listen(opt->addr, opt->port);
-	if (!s->listener) {
-		perror("md_ping: listen");
-		return -1;
-	}
-	s->ctx = md_open(NULL);
-	if (!s->ctx)
-		return fail("md_open");
-	s->map = md_map(s->ctx, s->fd, opt->offset, opt->length, &attr);
-	if (!s->map)
-		return fail("md_map");
-	s->mr = md_reg_mr(s->listener->pd, s->map, 0, opt->length, IBV_ACCESS_LOCAL_WRITE);
-	return s->mr ? 0 : fail("md_reg_mr");
-}
-
 static int accept_client(struct server *s)
 {
 	if (conn_accept(&s->conn, s->listener)) {
@@ -95,6 +84,7 @@ static int accept_client(struct server *s)
 	if (md_attach_qp(s->map, s->conn.id->qp, NULL))
 		return fail("md_attach_qp");
 	s->connected = true;
+	s->return_by = 0;
 	s->sink = false;
 	debug(s->opt, "server: client connected");
 	return 0;
@@ -108,6 +98,7 @@ static void drop_client(struct server *s)
 	md_detach_qp(s->map, s->conn.id->qp);
 	conn_close(&s->conn);
 	s->connected = false;
+	s->return_by = now() + RETURN_MS;
 }
 
 static void stop(struct server *s)
@@ -231,6 +222,50 @@ static int handle_events(struct server *s)
 	return 0;
 }
 
+/* EAGAIN while somebody changes the file, before the lease and after it. */
+static int try_lease(struct server *s)
+{
+	const struct options *opt = s->opt;
+	const struct md_map_attr attr = {
+		.size = sizeof(attr),
+		.flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE,
+	};
+
+	if (!s->map)
+		s->map = md_map(s->ctx, s->fd, opt->offset, opt->length, &attr);
+	if (!s->map)
+		return -1;
+	s->mr = md_reg_mr(s->listener->pd, s->map, 0, opt->length, IBV_ACCESS_LOCAL_WRITE);
+	return s->mr ? 0 : -1;
+}
+
+static int lease(struct server *s)
+{
+	for (int tries = 1; try_lease(s); tries++) {
+		if (errno != EAGAIN || tries == LEASE_TRIES)
+			return fail("lease");
+		if (handle_events(s))
+			return -1;
+		usleep(RETRY_MS * 1000);
+	}
+	return 0;
+}
+
+static int start(struct server *s)
+{
+	const struct options *opt = s->opt;
+
+	if (open_file(s))
+		return -1;
+	s->listener = conn_listen(opt->addr, opt->port);
+	if (!s->listener) {
+		perror("md_ping: listen");
+		return -1;
+	}
+	s->ctx = md_open(NULL);
+	return s->ctx ? lease(s) : fail("md_open");
+}
+
 /* Everything that the client wants and that can be done now. */
 static int handle_client(struct server *s)
 {
@@ -245,6 +280,17 @@ static int handle_client(struct server *s)
 		s->asked = n > 0;
 	}
 	return n;
+}
+
+static int timeout_ms(const struct server *s)
+{
+	const int64_t left = s->return_by - now();
+
+	if (s->asked)
+		return RETRY_MS;
+	if (!s->return_by)
+		return -1;
+	return left > 0 ? left : 0;
 }
 
 /* The map first, as its events decide about the client. */
@@ -271,9 +317,12 @@ static int run_once(struct server *s)
 	} else {
 		pfd[fds++] = (struct pollfd){ .fd = s->listener->channel->fd, .events = POLLIN };
 	}
-	if (poll(pfd, fds, s->asked ? RETRY_MS : -1) < 0 && errno != EINTR)
+	if (poll(pfd, fds, timeout_ms(s)) < 0 && errno != EINTR)
 		return -1;
-	return !s->connected && pfd[1].revents ? accept_client(s) : 0;
+	if (!s->connected && pfd[1].revents)
+		return accept_client(s);
+	s->done = s->return_by && now() >= s->return_by;
+	return 0;
 }
 
 int run_server(const struct options *opt)

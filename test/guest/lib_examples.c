@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* The example programs, as they are shipped. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,8 +120,42 @@ static void lib_md_ping__holes_punched__every_byte_verified(const void *unused)
 	CHECK_EQ(status, 0);
 	while (!vandal_ended(v))
 		usleep(1000);
-	child_finish(served);
+	/* A break may have hung up on a client that was through. */
+	CHECK(child_wait(served, LIMIT_MS, &status));
+	CHECK_EQ(status, 0);
 	check_summary(out[0]);
+}
+
+/* Proves: a server whose client did not outlive a break ends by itself. */
+static void lib_md_ping__client_dies_in_a_break__server_ends(const void *unused)
+{
+	const char *addr = rdma_address();
+	struct holder file;
+	struct program server = { .argv = { MD_PING, "-s", "-a", addr, "-f", file.path },
+				  .out = -1 };
+	struct program client = { .argv = { MD_PING, "-c", "-a", addr, "-v" } };
+	struct vandal *v;
+	pid_t served, pinged;
+	int out[2], status;
+	char byte;
+
+	(void)unused;
+	holder_file(&file, suite_fs[0], "leased", LENGTH);
+	v = vandal_start(file.path, changes, 0, NULL);
+	served = start(&server);
+	CHECK(wait_until(holder_is_live, NULL, SUITE_WAIT_MS));
+	CHECK(!pipe2(out, O_CLOEXEC));
+	client.out = out[1];
+	pinged = start(&client);
+	CHECK_EQ(read(out[0], &byte, 1), 1);
+	CHECK(!kill(pinged, SIGSTOP));
+	vandal_go(v);
+	while (!vandal_ended(v))
+		usleep(1000);
+	CHECK(!kill(pinged, SIGKILL));
+	child_killed(pinged, SIGKILL, SUITE_WAIT_MS);
+	CHECK(child_wait(served, LIMIT_MS, &status));
+	CHECK_EQ(status, 0);
 }
 
 /* Starts a client until its server listens and it has done all of its pings. */
@@ -263,6 +298,7 @@ static void lib_md_ping__larger_than_the_range__server_says_so(const void *unuse
 static const struct suite_case cases[] = {
 	SUITE_CASE(lib_hello__two_processes__line_is_in_the_file),
 	SUITE_CASE(lib_md_ping__holes_punched__every_byte_verified),
+	SUITE_CASE(lib_md_ping__client_dies_in_a_break__server_ends),
 	SUITE_CASE(lib_md_ping__rping_at_the_other_end__pings),
 	SUITE_CASE(lib_md_ping__all_options__obeyed),
 	SUITE_CASE(lib_md_ping__wrong_usage__is_2),
