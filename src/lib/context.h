@@ -61,6 +61,7 @@ struct md_context {
 
 	pthread_mutex_t event_lock;
 	struct md__slots events;
+	uint64_t events_posted;
 
 	TAILQ_ENTRY(md_context) contexts; /* fork.c */
 };

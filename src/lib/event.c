@@ -12,9 +12,9 @@
 #include "event.h"
 #include "service.h"
 
-void md__slot_init(struct md__slot *slot, struct md_context *ctx)
+void md__slot_init(struct md__slot *slot, struct md_context *ctx, uint64_t *last_fetched)
 {
-	*slot = (struct md__slot){ .ctx = ctx };
+	*slot = (struct md__slot){ .ctx = ctx, .last_fetched = last_fetched };
 }
 
 void md__event_say(struct md_event *event, const char *fmt, ...)
@@ -26,13 +26,22 @@ void md__event_say(struct md_event *event, const char *fmt, ...)
 	va_end(args);
 }
 
+/* By its number: one that waited for its slot comes before what came later. */
 static void enqueue(struct md__slot *slot)
 {
 	struct md_context *ctx = slot->ctx;
+	struct md__slot *later;
 
 	if (TAILQ_EMPTY(&ctx->events))
 		md__fd_raise(ctx->fd[MD__FD_EVENT]);
-	TAILQ_INSERT_TAIL(&ctx->events, slot, queue);
+	TAILQ_FOREACH(later, &ctx->events, queue) {
+		if (later->number > slot->number)
+			break;
+	}
+	if (later)
+		TAILQ_INSERT_BEFORE(later, slot, queue);
+	else
+		TAILQ_INSERT_TAIL(&ctx->events, slot, queue);
 	slot->queued = true;
 }
 
@@ -55,6 +64,7 @@ void md__slot_post(struct md__slot *slot, const struct md_event *event)
 	count = slot->in.count + 1;
 	slot->in = *event;
 	slot->in.count = count;
+	slot->number = ++ctx->events_posted;
 	if (slot->queued)
 		dequeue(slot);
 	if (!slot->lent)
@@ -123,6 +133,12 @@ bool md__slots_lent(const struct md__slot *slots, int count)
 	return lent;
 }
 
+static bool tells_state(enum md_event_type type)
+{
+	return type == MD_EVENT_BREAK || type == MD_EVENT_RELEASED || type == MD_EVENT_RESTORED ||
+	       type == MD_EVENT_LOST;
+}
+
 static struct md_event *fetch(struct md_context *ctx)
 {
 	struct md_event *event = NULL;
@@ -136,6 +152,8 @@ static struct md_event *fetch(struct md_context *ctx)
 		slot->in.count = 0;
 		slot->lent = true;
 		event = &slot->out;
+		if (slot->last_fetched && tells_state(event->type))
+			*slot->last_fetched = slot->number;
 	}
 	pthread_mutex_unlock(&ctx->event_lock);
 	return event;
@@ -186,6 +204,8 @@ void md_ack_event(struct md_event *event)
 	is_break = event->type == MD_EVENT_BREAK;
 	pthread_mutex_lock(&ctx->event_lock);
 	slot->lent = false;
+	if (slot->last_fetched && slot->number < *slot->last_fetched)
+		slot->in.count = 0;
 	if (slot->in.count)
 		enqueue(slot);
 	/* Still locked: the slot's map may be gone as soon as it is not lent. */

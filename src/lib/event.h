@@ -2,8 +2,10 @@
 /*
  * Events. Each kind has one slot per map (QP_FENCED: per attachment). What
  * happens while the application still has the last event of the slot, or has
- * not come for it yet, is folded into the next one. Events are queued in the
- * order of what they last tell of, so the last one fetched tells the state.
+ * not come for it yet, is folded into the next one. Events are fetched in the
+ * order of what they last tell of, and one that waited for its slot is dropped
+ * if a later state of the map was fetched meanwhile. So the last one fetched
+ * tells the state.
  */
 #ifndef MD_LIB_EVENT_H
 #define MD_LIB_EVENT_H
@@ -18,6 +20,8 @@ struct md__slot {
 	struct md_event out; /* the application has it while @lent */
 	struct md_event in;  /* to be fetched if its count is not 0 */
 	struct md_context *ctx;
+	uint64_t number;	/* of what @in tells of, in the order of events */
+	uint64_t *last_fetched; /* the map's, of BREAK, RELEASED, RESTORED, LOST; or NULL */
 	bool lent;
 	bool queued;
 	TAILQ_ENTRY(md__slot) queue;
@@ -25,7 +29,8 @@ struct md__slot {
 
 TAILQ_HEAD(md__slots, md__slot);
 
-void md__slot_init(struct md__slot *slot, struct md_context *ctx);
+/* @last_fetched: see the struct; NULL: never dropped. */
+void md__slot_init(struct md__slot *slot, struct md_context *ctx, uint64_t *last_fetched);
 
 /* Write the event's sentence, cut if it is too long. */
 void md__event_say(struct md_event *event, const char *fmt, ...)

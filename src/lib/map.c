@@ -36,7 +36,7 @@ static void init(struct md_map *map, struct md_context *ctx)
 	TAILQ_INIT(&map->mrs);
 	TAILQ_INIT(&map->attachments);
 	for (int i = 0; i < MD__SLOTS; i++)
-		md__slot_init(&map->slot[i], ctx);
+		md__slot_init(&map->slot[i], ctx, &map->last_fetched);
 }
 
 static struct md_map *new_map(struct md_context *ctx)

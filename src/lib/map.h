@@ -81,6 +81,7 @@ struct md_map {
 	bool persistable; /* the pages are the file's: flushing makes sense */
 
 	struct md__slot slot[MD__SLOTS]; /* by enum md_event_type */
+	uint64_t last_fetched;		 /* theirs: event.h */
 };
 
 /* The failure of a call that needs a lease: EAGAIN or ESTALE. */

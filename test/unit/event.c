@@ -162,15 +162,66 @@ static void events__lent_while_it_happens_again__stay_as_they_are(void)
 	break_silently();
 	break_silently();
 	CU_ASSERT_EQUAL(memcmp(event, &copy, sizeof(copy)), 0);
-	pass_event(MD_EVENT_RELEASED);
-	pass_event(MD_EVENT_RESTORED);
-	expect_no_event();
 	md_ack_event(event);
 	event = expect_event(MD_EVENT_BREAK);
 	CU_ASSERT_EQUAL(event->count, 2);
 	CU_ASSERT_EQUAL(event->generation, copy.generation + 2);
 	md_ack_event(event);
+	pass_event(MD_EVENT_RELEASED);
+	pass_event(MD_EVENT_RESTORED);
 	expect_no_event();
+	fixture_unmap(map);
+}
+
+/* Who has heard that a map is live again is not told to stop for what is over. */
+static void events__lent_until_the_next_break_is_over__not_told_late(void)
+{
+	struct md_event *old;
+
+	fixture_reopen(10, 0);
+	map = fixture_map(MD_MAP_RESTORE);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	old = expect_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	pass_event(MD_EVENT_RESTORED);
+	break_silently();
+	pass_event(MD_EVENT_RELEASED);
+	md_ack_event(old);
+	pass_event(MD_EVENT_RESTORED);
+	expect_no_event();
+
+	/* The slot is as good as new. */
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	old = expect_event(MD_EVENT_BREAK);
+	CU_ASSERT_EQUAL(old->count, 1);
+	md_ack_event(old);
+	pass_event(MD_EVENT_RELEASED);
+	pass_event(MD_EVENT_RESTORED);
+	fixture_unmap(map);
+}
+
+/* That a break drags on does not say that it is over. */
+static void events__late_while_an_older_break_is_lent__break_is_still_told(void)
+{
+	struct md_event *old, *event;
+
+	fixture_reopen(10, 0);
+	map = fixture_map(MD_MAP_RESTORE);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	old = expect_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	pass_event(MD_EVENT_RESTORED);
+	fake_lease_pin(FAKE_FOR_EVER);
+	fake_lease_break(MD_REASON_LAYOUT, 200);
+	event = expect_event(MD_EVENT_LATE);
+	md_ack_event(event);
+	md_ack_event(old);
+	event = expect_event(MD_EVENT_BREAK);
+	CU_ASSERT_EQUAL(event->count, 1);
+	md_ack_event(event);
+	fake_lease_pin(0);
+	pass_event(MD_EVENT_RELEASED);
+	pass_event(MD_EVENT_RESTORED);
 	fixture_unmap(map);
 }
 
@@ -229,6 +280,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(get_event__signal__eintr),
 	UNIT_CASE(events__not_fetched_through_three_breaks__one_of_each_kind),
 	UNIT_CASE(events__lent_while_it_happens_again__stay_as_they_are),
+	UNIT_CASE(events__lent_until_the_next_break_is_over__not_told_late),
+	UNIT_CASE(events__late_while_an_older_break_is_lent__break_is_still_told),
 	UNIT_CASE(ack_event__of_an_older_break__does_not_end_this_one),
 	UNIT_CASE(events__of_several_maps__in_the_order_they_came),
 	{ 0 },
