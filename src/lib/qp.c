@@ -53,13 +53,17 @@ static int set_error(struct md__attachment *at)
 	return err;
 }
 
+/* Once more what is fenced: the application may have taken it into use again. */
 void md__qp_fence_all(struct md_map *map)
 {
 	struct md__attachment *at;
 
 	TAILQ_FOREACH(at, &map->attachments, attachments) {
-		if (!at->fenced)
-			report(map, at, MD_REASON_BUDGET, set_error(at));
+		bool known = at->fenced;
+		int err = set_error(at);
+
+		if (!known || err)
+			report(map, at, MD_REASON_BUDGET, err);
 	}
 }
 
@@ -97,7 +101,7 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 	if (!at)
 		return md__fail(ENOMEM, "no memory for an attachment");
 	at->qp = qp;
-	md__slot_init(&at->slot, map->ctx);
+	md__slot_init(&at->slot, map->ctx, NULL);
 	pthread_mutex_lock(&map->lock);
 	known = find(map, qp);
 	if (!known) {
@@ -150,9 +154,11 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp)
 		return -1;
 	pthread_mutex_lock(&map->lock);
 	at = find(map, qp);
-	if (at && !at->fenced) {
+	if (at) {
+		bool known = at->fenced;
+
 		err = set_error(at);
-		if (!err)
+		if (!err && !known)
 			report(map, at, MD_REASON_REQUEST, 0);
 	}
 	pthread_mutex_unlock(&map->lock);

@@ -222,6 +222,27 @@ static void fence__after_restore__fenced_and_told_again(void)
 	unmap_detached();
 }
 
+/* Told already, and that is how it comes to its end, but it must not go on. */
+static void break__fenced_pair_was_taken_into_use_again__fenced_again(void)
+{
+	map_with_two_attached(0, 30);
+	CU_ASSERT_EQUAL(md_fence_qp(map, &fake_qp[0]), 0);
+	expect_fenced(&fake_qp[0], MD_REASON_REQUEST);
+	fake_qp[0].state = IBV_QPS_RTS;
+	CU_ASSERT_EQUAL(md_fence_qp(map, &fake_qp[0]), 0);
+	CU_ASSERT(fake_qp_fenced(&fake_qp[0]));
+	fake_qp[0].state = IBV_QPS_RTS;
+	CU_ASSERT_EQUAL(md_map_get(map), 0);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	pass_event(MD_EVENT_BREAK);
+	expect_fenced(&fake_qp[1], MD_REASON_BUDGET);
+	CU_ASSERT(fake_qp_fenced(&fake_qp[0]));
+	pass_event(MD_EVENT_RELEASED);
+	expect_no_event();
+	md_map_put(map);
+	unmap_detached();
+}
+
 /* ---- MD_EVENT_QP_FENCED and detach --------------------------------------- */
 
 static void detach__event_not_fetched__is_dropped(void)
@@ -277,6 +298,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(fence__bad_arguments__errno_of_each),
 	UNIT_CASE(fence__in_a_break__told_once_and_budget_fences_the_rest),
 	UNIT_CASE(fence__after_restore__fenced_and_told_again),
+	UNIT_CASE(break__fenced_pair_was_taken_into_use_again__fenced_again),
 	UNIT_CASE(detach__event_not_fetched__is_dropped),
 	UNIT_CASE(detach__event_not_acknowledged__ebusy),
 	UNIT_CASE(detach__in_a_break__not_fenced_any_more),
