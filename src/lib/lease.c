@@ -44,9 +44,9 @@ void md__lease_drop(struct md__lease *lease)
 	if (lease->fd >= 0)
 		close(lease->fd);
 	lease->fd = -1;
-	md__fork_let();
 	free(lease->data);
 	lease->data = NULL;
+	md__fork_let();
 	md__reserve_again(lease->addr, lease->length);
 	if (lease->anchor)
 		md__reserve_again(lease->anchor, lease->length);

@@ -63,8 +63,6 @@ static int open_silence(struct md__lease *lease)
 
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
 {
-	void *addr;
-
 	(void)ctx;
 	if (md__range_inside(range))
 		return -1;
@@ -73,12 +71,10 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 		return md__fail(errno, "cannot make a descriptor for the map: %s: %s",
 				strerror(errno), range->text);
 	/* MAP_SYNC would say nothing: there are no metadata. */
-	addr = mmap(lease->addr, lease->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		    range->fd, (off_t)range->offset);
-	if (addr == MAP_FAILED)
+	if (md__reserve_fill(lease->addr, lease->length, MAP_SHARED, range->fd,
+			     (off_t)range->offset))
 		return md__fail(errno, "cannot map the device: %s: %s", strerror(errno),
 				range->text);
-	madvise(addr, lease->length, MADV_DONTFORK);
 	lease->generation = md__lease_number();
 	return 0;
 }

@@ -170,14 +170,10 @@ static int populate(const struct md__range *range, struct md__lease *lease, char
 
 static int map_file(const struct md__range *range, struct md__lease *lease, bool fill)
 {
-	void *addr;
-
-	addr = mmap(lease->addr, lease->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		    range->fd, (off_t)range->offset);
-	if (addr == MAP_FAILED)
+	if (md__reserve_fill(lease->addr, lease->length, MAP_SHARED, range->fd,
+			     (off_t)range->offset))
 		return md__fail(errno, "cannot map the file: %s: %s", strerror(errno), range->text);
-	madvise(addr, lease->length, MADV_DONTFORK);
-	return fill ? populate(range, lease, addr) : 0;
+	return fill ? populate(range, lease, lease->addr) : 0;
 }
 
 static void end(struct md__lease *lease)

@@ -17,6 +17,7 @@
 #include "kmod_check.h"
 #include "lease_kmod.h"
 #include "populate.h"
+#include "reserve.h"
 #include "service.h"
 #include "unshare.h"
 
@@ -75,15 +76,12 @@ static int populate(const struct md__range *range, char *addr, size_t length)
 
 static int fault_in(const struct md__range *range, struct md__lease *lease, int flags)
 {
-	char *addr;
+	char *addr = lease->anchor;
 
-	addr = mmap(lease->anchor, lease->length, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
-		    range->fd, (off_t)range->offset);
-	if (addr == MAP_FAILED)
+	if (md__reserve_fill(addr, lease->length, flags, range->fd, (off_t)range->offset))
 		return md__fail(errno, "cannot map the file%s: %s: %s",
 				flags & MAP_SYNC ? " with MAP_SYNC" : "", strerror(errno),
 				range->text);
-	madvise(addr, lease->length, MADV_DONTFORK);
 	for (size_t done = 0, length; done < lease->length; done += length) {
 		length = lease->length - done;
 		if (length > FAULT_CHUNK)
@@ -205,7 +203,6 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 		.addr = (uintptr_t)lease->anchor,
 	};
 	int dev = md__kmod_device(ctx);
-	void *addr;
 
 	if (dev < 0 || md__kmod_fits(range))
 		return -1;
@@ -221,12 +218,9 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	lease->generation = arg.generation;
 	if (fcntl(lease->fd, F_SETFL, O_NONBLOCK) < 0)
 		return md__fail(errno, "cannot make the lease non-blocking: %s", strerror(errno));
-	addr = mmap(lease->addr, lease->length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		    lease->fd, 0);
-	if (addr == MAP_FAILED)
+	if (md__reserve_fill(lease->addr, lease->length, MAP_SHARED, lease->fd, 0))
 		return md__fail(errno, "cannot map the lease: %s: %s", strerror(errno),
 				range->text);
-	madvise(addr, lease->length, MADV_DONTFORK);
 	return 0;
 }
 

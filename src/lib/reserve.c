@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "errmsg.h"
+#include "fork.h"
 #include "reserve.h"
 
 #define HUGE_SIZE ((size_t)2 << 20)
@@ -36,6 +37,19 @@ void md__reserve_again(void *addr, size_t length)
 {
 	if (mmap(addr, length, PROT_NONE, NOTHING | MAP_FIXED, -1, 0) != MAP_FAILED)
 		madvise(addr, length, MADV_DONTFORK);
+}
+
+int md__reserve_fill(void *addr, size_t length, int flags, int fd, off_t offset)
+{
+	int err;
+
+	md__fork_hold();
+	err = mmap(addr, length, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, offset) ==
+	      MAP_FAILED;
+	if (!err)
+		madvise(addr, length, MADV_DONTFORK);
+	md__fork_let();
+	return err ? -1 : 0;
 }
 
 void md__unreserve(void *addr, size_t length)

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /**
  * md__reserve - reserve addresses for a range of a file
@@ -24,6 +25,14 @@ void *md__reserve(uint64_t offset, size_t length, size_t align);
  * memory for it, what is mapped there stays.
  */
 void md__reserve_again(void *addr, size_t length);
+
+/**
+ * md__reserve_fill - map a file over a reservation, for reading and writing
+ * @flags: of mmap(2), but MAP_FIXED
+ *
+ * A child of fork(2) has nothing there. 0, or -1 with errno.
+ */
+int md__reserve_fill(void *addr, size_t length, int flags, int fd, off_t offset);
 
 /* Give the addresses back. */
 void md__unreserve(void *addr, size_t length);
