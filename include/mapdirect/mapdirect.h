@@ -61,8 +61,9 @@ const char *md_errmsg(void);
  *                   half of the time to the kernel's deadline
  * @restore_limit_ms: how long MD_MAP_RESTORE and md_restore() keep trying
  *                   while the file is never seen to fit (it is too short, or
- *                   has holes that may not be filled) before the map is lost;
- *                   up to 3600000, 0 means 5000
+ *                   has holes that may not be filled), or while memory, blocks
+ *                   or descriptors are short, before the map is lost; up to
+ *                   3600000, 0 means 5000
  * @device:          path of the module's device; NULL means /dev/mapdirect
  */
 struct md_context_attr {

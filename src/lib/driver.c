@@ -63,9 +63,12 @@ static void post_break(struct md_map *map)
 	case MD_REASON_REVOKED:
 		what = " was not given way in time";
 		break;
-	default:
+	case MD_REASON_RELEASE:
 		who[0] = '\0';
 		what = "md_release() was called";
+		break;
+	default:
+		what = " breaks the lease";
 	}
 	md__driver_event(map, MD_EVENT_BREAK, &event);
 	md__event_say(&event, "break: %s%s: %s", who, what, map->range.text);
@@ -81,6 +84,7 @@ static void post_late(struct md_map *map, uint64_t now)
 
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
+	event.generation = map->lease.generation;
 	if (map->engine.state == MD__RELEASING)
 		md__event_say(&event,
 			      "late: others still pin %llu pages; in %u ms the kernel %s: %s",
@@ -180,9 +184,23 @@ static enum md__in acquire(struct md_map *map)
 	case ENXIO:
 	case ENODATA:
 		return MD__IN_LEASE_UNFIT;
+	case EMFILE: /* others of the process, the user or the file system */
+	case ENFILE: /* may take them for a moment */
+	case ENOMEM:
+	case ENOSPC:
+		return map->lease.restored ? MD__IN_LEASE_UNFIT : MD__IN_LEASE_REFUSED;
 	default:
 		return MD__IN_LEASE_REFUSED;
 	}
+}
+
+static void note_cause(struct md_map *map, const struct md__notice *notice)
+{
+	map->cause = (struct md__cause){
+		.reason = notice->reason,
+		.breaker_pid = notice->breaker_pid,
+	};
+	memcpy(map->cause.breaker_comm, notice->breaker_comm, sizeof(map->cause.breaker_comm));
 }
 
 /* What was noted of a break that has begun stays; a deadline can come closer. */
@@ -191,12 +209,7 @@ static void note(struct md_map *map, const struct md__notice *notice, uint64_t n
 	struct md_timeline *t = &map->timeline;
 
 	if (map->engine.state == MD__LIVE) {
-		map->cause = (struct md__cause){
-			.reason = notice->reason,
-			.breaker_pid = notice->breaker_pid,
-		};
-		memcpy(map->cause.breaker_comm, notice->breaker_comm,
-		       sizeof(map->cause.breaker_comm));
+		note_cause(map, notice);
 		*t = (struct md_timeline){ .broken = notice->time, .noticed = now };
 	}
 	if (notice->deadline && (!t->deadline || notice->deadline < t->deadline))
@@ -229,7 +242,9 @@ static struct md__input reg(struct md_map *map)
 		remember(map);
 		in.what = MD__IN_REG_FAILED;
 	} else if (map->ops->read(&map->lease, &notice) > 0) {
-		/* Nobody has seen this generation, and nobody will. */
+		/* Nobody has seen this generation, and nobody will, but MD_EVENT_LATE. */
+		note_cause(map, &notice);
+		map->timeline.deadline = notice.deadline;
 		in = to_input(&notice, md__now());
 		md__fail(EAGAIN, "the lease was broken as soon as it was taken: %s",
 			 map->range.text);

@@ -46,7 +46,7 @@ enum md__state {
 enum md__in {
 	MD__IN_LEASED,
 	MD__IN_LEASE_BUSY,    /* EAGAIN, EEXIST, EBUSY: try again; with @fits */
-	MD__IN_LEASE_UNFIT,   /* ENXIO, ENODATA: the file does not fit now */
+	MD__IN_LEASE_UNFIT,   /* the file does not fit now, or something is short */
 	MD__IN_LEASE_REFUSED, /* any other errno */
 	MD__IN_REGISTERED,    /* all regions, or there are none */
 	MD__IN_REG_FAILED,    /* one at least; DEREG follows and undoes the rest */

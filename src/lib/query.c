@@ -56,7 +56,8 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 	own = (struct md_query_result){ .size = sizeof(own) };
 	seconds = md__proc_number(LEASE_BREAK_TIME);
 	if (seconds > 0)
-		own.lease_break_ms = (uint32_t)seconds * 1000;
+		own.lease_break_ms =
+			seconds < UINT32_MAX / 1000 ? (uint32_t)seconds * 1000 : UINT32_MAX;
 	if (!md__range_init(&range, fd, offset, length)) {
 		look(ctx, &range, &own);
 	} else if (errno == EBADF) {

@@ -294,7 +294,7 @@ static void break__each_reason__told(void)
 	expect_break(MAPDIRECT_REASON_TRUNCATE, MD_REASON_TRUNCATE, "takes blocks");
 	expect_break(MAPDIRECT_REASON_UNMAP, MD_REASON_UNMAP, "behind the library's back");
 	/* Of a newer module. */
-	expect_break(99, MD_REASON_NONE, "break: ");
+	expect_break(99, MD_REASON_NONE, "breaks the lease");
 	CU_ASSERT(md_map_generation(map) > 4);
 	fixture_unmap(map);
 }

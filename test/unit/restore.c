@@ -173,12 +173,12 @@ static void restore__asked_while_backing_off__cuts_the_pause_short(void)
 	unmap_deregistered();
 }
 
-static void restore__does_not_fit__lost_after_the_limit(void)
+static void restore__does_not_fit_or_is_short__lost_after_the_limit(void)
 {
-	const int error[] = { ENXIO, ENODATA };
+	const int error[] = { ENXIO, ENODATA, EMFILE, ENFILE, ENOMEM, ENOSPC };
 
 	fixture_reopen(PATIENT_MS, 100);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 6; i++) {
 		struct md_event *event;
 		uint64_t began;
 
@@ -204,6 +204,20 @@ static void restore__fits_before_the_limit__restored(void)
 	fake_lease_fail(4, ENXIO);
 	break_and_release();
 	pass_event(MD_EVENT_RESTORED);
+	unmap_deregistered();
+}
+
+/* Another thread had the last descriptor, another process the last blocks. */
+static void restore__short_of_something__tried_until_it_works(void)
+{
+	const int error[] = { EMFILE, ENFILE, ENOMEM, ENOSPC };
+
+	map_with_three_regions(MD_MAP_RESTORE);
+	for (int i = 0; i < 4; i++) {
+		fake_lease_fail(2, error[i]);
+		break_and_release();
+		pass_event(MD_EVENT_RESTORED);
+	}
 	unmap_deregistered();
 }
 
@@ -320,6 +334,31 @@ static void restore__broken_at_once__nothing_told_twice(void)
 	unmap_deregistered();
 }
 
+/* The one thing that is told of a lease which was never shown: it cannot be given back. */
+static void restore__broken_at_once_and_pinned__late_tells_of_this_break(void)
+{
+	struct md_event *event;
+	uint64_t began;
+
+	map_with_three_regions(0);
+	fake_lease_break(MD_REASON_TRUNCATE, 50);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	usleep(60000);
+	fake_lease_break_next(1);
+	fake_lease_pin(FAKE_FOR_EVER);
+	began = md__now();
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	event = expect_event(MD_EVENT_LATE);
+	CU_ASSERT(event->timeline.deadline > began);
+	CU_ASSERT_EQUAL(event->reason, MD_REASON_LAYOUT);
+	CU_ASSERT(event->generation > md_map_generation(map));
+	md_ack_event(event);
+	fake_lease_pin(0);
+	pass_event(MD_EVENT_RESTORED);
+	unmap_deregistered();
+}
+
 /* A writer that breaks the lease whenever it is back must not make a storm. */
 static void restore__break_after_break__pauses_grow(void)
 {
@@ -368,14 +407,16 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__many_times__nothing_is_used_up),
 	UNIT_CASE(restore__busy__tried_until_it_works),
 	UNIT_CASE(restore__asked_while_backing_off__cuts_the_pause_short),
-	UNIT_CASE(restore__does_not_fit__lost_after_the_limit),
+	UNIT_CASE(restore__does_not_fit_or_is_short__lost_after_the_limit),
 	UNIT_CASE(restore__fits_before_the_limit__restored),
+	UNIT_CASE(restore__short_of_something__tried_until_it_works),
 	UNIT_CASE(restore__seen_to_fit_between__limit_starts_anew),
 	UNIT_CASE(restore__not_seen_to_fit_between__lost_after_the_limit),
 	UNIT_CASE(restore__refused__lost_at_once),
 	UNIT_CASE(restore__region_fails__all_or_none),
 	UNIT_CASE(restore__region_fails_for_long__lost_with_its_errno),
 	UNIT_CASE(restore__broken_at_once__nothing_told_twice),
+	UNIT_CASE(restore__broken_at_once_and_pinned__late_tells_of_this_break),
 	UNIT_CASE(restore__break_after_break__pauses_grow),
 	UNIT_CASE(restore__another_map_is_stuck_in_its_release__does_not_wait),
 	{ 0 },
