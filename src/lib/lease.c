@@ -50,6 +50,7 @@ void md__lease_drop(struct md__lease *lease)
 	md__reserve_again(lease->addr, lease->length);
 	if (lease->anchor)
 		md__reserve_again(lease->anchor, lease->length);
+	atomic_store(lease->stage, MD__NO_LEASE);
 }
 
 void md__lease_keep_anchor(struct md__lease *lease)

@@ -15,6 +15,13 @@
 
 struct md__populate;
 
+/* What a map of the module is about with its file; for other maps to know. */
+enum md__lease_stage {
+	MD__NO_LEASE = 0,
+	MD__COPYING = 1, /* changes the file, and waits if it is leased */
+	MD__LEASED = 2,	 /* has a lease, or asks for it */
+};
+
 /* One generation. @addr and @anchor are reserved for the life of the map. */
 struct md__lease {
 	int fd; /* polled for events; -1: there is no lease */
@@ -29,6 +36,7 @@ struct md__lease {
 	 */
 	bool restored;
 	struct md__populate *populate; /* for acquire(): how far it is */
+	_Atomic int *stage;	       /* enum md__lease_stage, set by acquire() */
 	/* acquire() found that the file fits the range, whatever came of it. */
 	bool fits;
 	void *data; /* the provider's own, by malloc(); freed with the lease */

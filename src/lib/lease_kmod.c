@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@
  */
 #define FAULT_CHUNK ((size_t)1 << 20)
 #define FAULT_TRIES 3
+#define COPY_LOOK_US 1000
 
 /* A file system is full before its last block is given away. */
 #define SPACE_LOW ((uint64_t)4 << 20)
@@ -185,12 +187,36 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
 	return fd;
 }
 
-/* With a lease of our own on the file, the kernel's way must do. */
+/*
+ * To copy blocks is to wait for whoever leases the file. Who restores must not
+ * wait for a lease of this process: it may be the thread that is to give it
+ * back. So each map first says what it is about to do, and then looks at the
+ * others: of two, one at least sees the other.
+ *
+ * With another lease of our own on the file, the kernel's way to copy must do.
+ */
 static int own_blocks(const struct md__range *range, const struct md__lease *lease)
 {
-	if (md__service_leases(range))
-		return 0;
-	return md__unshare(range, lease);
+	atomic_store(lease->stage, MD__COPYING);
+	if (!md__service_others(range, lease, MD__COPYING | MD__LEASED) &&
+	    md__unshare(range, lease))
+		return -1;
+	atomic_store(lease->stage, MD__LEASED);
+	return 0;
+}
+
+/* Take no lease that another map would wait for. It waits for none of ours. */
+static int let_copy(const struct md__range *range, const struct md__lease *lease)
+{
+	while (md__service_others(range, lease, MD__COPYING)) {
+		if (lease->restored)
+			return md__fail(EAGAIN, "another map is just copying shared blocks: %s",
+					range->text);
+		if (md__populate_step(lease->populate, 0))
+			return -1;
+		usleep(COPY_LOOK_US);
+	}
+	return 0;
 }
 
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
@@ -211,7 +237,7 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	if (md__kmod_may(range))
 		return -1;
 	md__populate_begin(lease->populate, range->length);
-	if (own_blocks(range, lease) || map_anchor(range, lease))
+	if (own_blocks(range, lease) || map_anchor(range, lease) || let_copy(range, lease))
 		return -1;
 	if (take_lease(dev, &arg, lease) < 0)
 		return errno == ECANCELED ? -1 : fail_lease(range);

@@ -172,6 +172,7 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
 	if (open_range(map, &range) || md__lease_init(&map->lease, &map->range))
 		goto retire;
 	map->lease.populate = &map->populate;
+	map->lease.stage = &map->stage;
 	if (md__driver_start(map))
 		goto stop;
 	map->populate.cancel = NULL;

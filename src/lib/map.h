@@ -58,6 +58,7 @@ struct md_map {
 	atomic_bool restore_asked;   /* md_restore() */
 	_Atomic uint64_t timer;	     /* the engine's, for the service */
 	_Atomic int state;	     /* enum md_map_state */
+	_Atomic int stage;	     /* enum md__lease_stage */
 	_Atomic uint64_t generation; /* the last that was live */
 	_Atomic uint64_t urgent;     /* until when, ns, restores give way to its break */
 

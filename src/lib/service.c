@@ -121,32 +121,38 @@ bool md__service_breaking(struct md_context *ctx)
 	return found;
 }
 
-static bool has_lease_on(const struct md_map *map, const struct stat *file)
+struct question {
+	const struct md__lease *own;
+	struct stat file;
+	int stages;
+};
+
+static bool is_other(const struct md_map *map, const struct question *q)
 {
-	enum md_map_state state = atomic_load(&map->state);
 	struct stat st;
 
-	return (state == MD_MAP_LIVE || state == MD_MAP_BREAKING) && !fstat(map->range.fd, &st) &&
-	       st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+	return &map->lease != q->own && atomic_load(&map->stage) & q->stages &&
+	       !fstat(map->range.fd, &st) && st.st_dev == q->file.st_dev &&
+	       st.st_ino == q->file.st_ino;
 }
 
-static bool leases_file(struct md_context *ctx, const void *file)
+static bool has_other(struct md_context *ctx, const void *question)
 {
 	bool found = false;
 	struct md_map *map;
 
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps)
-		found |= has_lease_on(map, file);
+		found |= is_other(map, question);
 	pthread_mutex_unlock(&ctx->list_lock);
 	return found;
 }
 
-bool md__service_leases(const struct md__range *range)
+bool md__service_others(const struct md__range *range, const struct md__lease *own, int stages)
 {
-	struct stat file;
+	struct question q = { .own = own, .stages = stages };
 
-	return !fstat(range->fd, &file) && md__fork_any(leases_file, &file);
+	return !fstat(range->fd, &q.file) && md__fork_any(has_other, &q);
 }
 
 static void collect(struct md_context *ctx, int timeout)

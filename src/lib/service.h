@@ -11,6 +11,7 @@
 
 struct md_context;
 struct md_map;
+struct md__lease;
 struct md__range;
 
 /* Start and stop the thread. 0 or -1. */
@@ -27,11 +28,10 @@ void md__service_wake(struct md_context *ctx);
 bool md__service_breaking(struct md_context *ctx);
 
 /*
- * Has another map of this process a lease on the same file? Then to wait for
- * the file system in this thread may be to wait for oneself: one thread may
- * drive several contexts.
+ * Is another map of this process, on the same file, in one of these stages (a
+ * mask)? One thread may drive several contexts, so all are looked at.
  */
-bool md__service_leases(const struct md__range *range);
+bool md__service_others(const struct md__range *range, const struct md__lease *own, int stages);
 
 /* List a map, claimed by the caller. */
 void md__service_add(struct md_map *map);

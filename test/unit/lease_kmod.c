@@ -182,6 +182,79 @@ static void map__own_lease_on_the_file__blocks_not_copied(void)
 	fixture_unmap(first);
 }
 
+static struct md_map *other;
+
+static void *map_other(void *arg)
+{
+	(void)arg;
+	other = md_map(ctx, file, PAGE, PAGE, NULL);
+	return NULL;
+}
+
+static int (*copy)(int fd, int mode, off_t offset, off_t length);
+static pthread_t other_thread;
+static unsigned int held_in_copy;
+
+static int copy_while_another_maps(int fd, int mode, off_t offset, off_t length)
+{
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&other_thread, NULL, map_other, NULL), 0);
+	usleep(50000);
+	held_in_copy = fake_kmod_held();
+	return copy(fd, mode, offset, length);
+}
+
+static int copy_while_another_restores(int fd, int mode, off_t offset, off_t length)
+{
+	CU_ASSERT_EQUAL(md_restore(other), 0);
+	for (int i = 0; i < 50; i++) {
+		pump();
+		usleep(1000);
+	}
+	held_in_copy = fake_kmod_held();
+	return copy(fd, mode, offset, length);
+}
+
+static struct md_map *map_and_copy(int (*hook)(int, int, off_t, off_t))
+{
+	struct md_map *map;
+
+	fake_kmod.shared = true;
+	copy = fault_sys.fallocate;
+	fault_sys.fallocate = hook;
+	map = md_map(ctx, file, 0, PAGE, NULL);
+	fault_sys.fallocate = copy;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_FALSE(fake_kmod.shared);
+	CU_ASSERT_EQUAL(held_in_copy, 0);
+	return map;
+}
+
+/* The copying would wait for the lease, in the thread that is to give it back. */
+static void map__another_copies_blocks__waits_with_its_lease(void)
+{
+	struct md_map *map = map_and_copy(copy_while_another_maps);
+
+	pthread_join(other_thread, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
+static void restore__another_copies_blocks__tried_later(void)
+{
+	struct md_map *map;
+
+	other = md_map(ctx, file, PAGE, PAGE, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	CU_ASSERT_EQUAL(md_release(other), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	map = map_and_copy(copy_while_another_restores);
+	pass_event(MD_EVENT_RESTORED);
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
 /* ---- the pages ------------------------------------------------------------- */
 
 static void fault_in__page_refused__says_why(void)
@@ -447,6 +520,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__holes_may_be_filled__filled),
 	UNIT_CASE(map__blocks_are_shared__copied_first),
 	UNIT_CASE(map__own_lease_on_the_file__blocks_not_copied),
+	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
+	UNIT_CASE(restore__another_copies_blocks__tried_later),
 	UNIT_CASE(fault_in__page_refused__says_why),
 	UNIT_CASE(fault_in__no_space__enospc),
 	UNIT_CASE(anchor__cannot_be_mapped__says_why),
