@@ -341,10 +341,13 @@ static void lease__taken_and_unusable__given_back(void)
 
 /* ---- breaks -------------------------------------------------------------------- */
 
-static void expect_break(enum mapdirect_reason reason, enum md_reason told, const char *words)
+/* The use that stays open holds the restore back. */
+static void expect_break(struct md_map *map, enum mapdirect_reason reason, enum md_reason told,
+			 const char *words)
 {
 	struct md_event *event;
 
+	CU_ASSERT_EQUAL(md_map_get(map), 0);
 	fake_kmod_event(MAPDIRECT_EVENT_BREAK, reason, FAR_MS);
 	event = expect_event(MD_EVENT_BREAK);
 	CU_ASSERT_EQUAL(event->reason, told);
@@ -356,6 +359,7 @@ static void expect_break(enum mapdirect_reason reason, enum md_reason told, cons
 	md_ack_event(event);
 	pass_event(MD_EVENT_RELEASED);
 	CU_ASSERT_EQUAL(fake_kmod_held(), 0);
+	md_map_put(map);
 	pass_event(MD_EVENT_RESTORED);
 }
 
@@ -363,11 +367,11 @@ static void break__each_reason__told(void)
 {
 	struct md_map *map = fixture_map(MD_MAP_RESTORE);
 
-	expect_break(MAPDIRECT_REASON_LAYOUT, MD_REASON_LAYOUT, "changes the file's layout");
-	expect_break(MAPDIRECT_REASON_TRUNCATE, MD_REASON_TRUNCATE, "takes blocks");
-	expect_break(MAPDIRECT_REASON_UNMAP, MD_REASON_UNMAP, "behind the library's back");
+	expect_break(map, MAPDIRECT_REASON_LAYOUT, MD_REASON_LAYOUT, "changes the file's layout");
+	expect_break(map, MAPDIRECT_REASON_TRUNCATE, MD_REASON_TRUNCATE, "takes blocks");
+	expect_break(map, MAPDIRECT_REASON_UNMAP, MD_REASON_UNMAP, "behind the library's back");
 	/* Of a newer module. */
-	expect_break(99, MD_REASON_NONE, "breaks the lease");
+	expect_break(map, 99, MD_REASON_NONE, "breaks the lease");
 	CU_ASSERT(md_map_generation(map) > 4);
 	fixture_unmap(map);
 }
