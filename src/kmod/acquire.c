@@ -16,6 +16,7 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 
+#include "cow.h"
 #include "lease.h"
 #include "trace.h"
 
@@ -109,17 +110,6 @@ static int md_check_allocated(struct file *file, const struct mapdirect_lease *a
 	return (u64)hole < min(arg->offset + arg->length, size) ? -ENODATA : 0;
 }
 
-/*
- * Fault everything in for writing. A first write to a reflinked extent copies
- * it and zaps the mapping, which must not look like a break of our own lease.
- */
-static int md_prefault(struct md_lease *l)
-{
-	if (!md_protected(MD_PROTECT_PREFAULT))
-		return 0;
-	return md_extents_prefault(l->addr, l->nr_pages);
-}
-
 /* Pin, and be sure that nothing was zapped between the pin and now. */
 static int md_pin_stable(struct md_lease *l)
 {
@@ -149,24 +139,6 @@ static int md_pin_stable(struct md_lease *l)
 			return -EAGAIN;
 	}
 	return -EBUSY;
-}
-
-/* The part that must run under i_rwsem. */
-static int md_acquire_locked(struct md_lease *l, const struct mapdirect_lease *arg)
-{
-	int err = md_check_size(l->inode, arg);
-
-	if (err)
-		return err;
-	err = md_break_arm_lease(l);
-	if (err)
-		return err == -EACCES ? -EPERM : err == -EINVAL ? -ENOLCK : err;
-	l->stage = MD_STAGE_LEASED;
-	err = md_break_arm_notifier(l);
-	if (err)
-		return err;
-	l->stage = MD_STAGE_NOTIFIED;
-	return md_pin_stable(l);
 }
 
 /*
@@ -223,6 +195,51 @@ static int md_pinned_before_armed(struct md_lease *l)
 }
 #endif
 
+/* Under i_rwsem. From here on who changes the layout waits. */
+static int md_arm_lease(struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	int err = md_check_size(l->inode, arg);
+
+	if (err)
+		return err;
+	err = md_break_arm_lease(l);
+	if (err)
+		return err == -EACCES ? -EPERM : err == -EINVAL ? -ENOLCK : err;
+	l->stage = MD_STAGE_LEASED;
+	return 0;
+}
+
+/* Under i_rwsem. From here on a zap is seen. */
+static int md_arm_and_pin(struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	int err = md_check_size(l->inode, arg);
+
+	if (!err)
+		err = md_break_arm_notifier(l);
+	if (err)
+		return err;
+	l->stage = MD_STAGE_NOTIFIED;
+	return md_pin_stable(l);
+}
+
+static int md_with_inode(int (*step)(struct md_lease *l, const struct mapdirect_lease *arg),
+			 struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	struct super_block *sb = l->inode->i_sb;
+	int err;
+
+	/* As write(2) does, in this order: a fault must not meet a frozen file system. */
+	if (!sb_start_write_trylock(sb))
+		return -EAGAIN;
+	err = md_lock_inode(l->inode);
+	if (!err) {
+		err = step(l, arg);
+		inode_unlock(l->inode);
+	}
+	sb_end_write(sb);
+	return err;
+}
+
 /* Under l->lock. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 {
@@ -233,18 +250,18 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 		err = md_check_allocated(l->file, arg);
 	if (!err) /* first of all: our pins would be foreign to who overlaps */
 		err = md_lease_list(l);
-	if (!err)
-		err = md_prefault(l);
 	if (err)
 		return err;
 	if (!md_protected(MD_PROTECT_ACQUIRE_ORDER))
 		return md_pinned_before_armed(l);
-	err = md_lock_inode(l->inode);
-	if (err)
-		return err;
-	err = md_acquire_locked(l, arg);
-	inode_unlock(l->inode);
-	return err;
+	err = md_with_inode(md_arm_lease, l, arg);
+	if (!err)
+		err = md_cow_check(l);
+	if (!err) /* for writing: allocates, which takes long, and zaps */
+		err = md_extents_prefault(l->addr, l->nr_pages, &l->reason);
+	if (!err)
+		err = md_with_inode(md_arm_and_pin, l, arg);
+	return err && READ_ONCE(l->reason) ? -EAGAIN : err;
 }
 
 static void md_abandon(struct md_lease *l)
@@ -273,7 +290,8 @@ static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 		goto out;
 	err = md_fault_here();
 	own = err ? ERR_PTR(err) :
-		    dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
+		    dentry_open(&file->f_path, O_RDWR | O_LARGEFILE | O_NONBLOCK,
+					      current_cred());
 	if (IS_ERR(own)) {
 		err = PTR_ERR(own);
 		goto out;

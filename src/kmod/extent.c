@@ -7,6 +7,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <mapdirect/uapi.h>
+
 #include "dax.h"
 #include "extent.h"
 #include "protect.h"
@@ -76,9 +78,11 @@ static int md_batch_pin(struct page **batch, unsigned long addr, unsigned long n
 /*
  * Fault nr_pages at addr of current->mm in for writing. Where blocks have to be
  * allocated this takes long; nothing is held from one batch to the next, so any
- * signal may end it. What was allocated stays, and is quickly passed next time.
+ * signal may end it, or a break. What was allocated stays, and is quickly passed
+ * next time.
  */
-int md_extents_prefault(unsigned long addr, unsigned long nr_pages)
+int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
+			const enum mapdirect_reason *broken)
 {
 	struct page **batch = md_batch_new();
 	unsigned long done = 0;
@@ -97,6 +101,8 @@ int md_extents_prefault(unsigned long addr, unsigned long nr_pages)
 		}
 		if (!err && done < nr_pages && signal_pending(current))
 			err = -EINTR;
+		if (!err && READ_ONCE(*broken))
+			err = -EAGAIN;
 		cond_resched();
 	}
 	free_page((unsigned long)batch);

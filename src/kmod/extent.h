@@ -25,7 +25,8 @@ struct md_extents {
 	unsigned int max;
 };
 
-int md_extents_prefault(unsigned long addr, unsigned long nr_pages);
+int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
+			const enum mapdirect_reason *broken);
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
 		   struct address_space *mapping, pgoff_t index);
 void md_extents_unpin(struct md_extents *e);

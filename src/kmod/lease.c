@@ -116,6 +116,26 @@ bool md_lease_breaking_near(struct inode *inode)
 	return found;
 }
 
+/* Does a lease stand that has kept the file from sharing blocks? For cow.c. */
+bool md_lease_unshared_near(struct inode *inode)
+{
+	const struct md_lease *o;
+	bool found = false;
+
+	mutex_lock(&md_list_lock);
+	list_for_each_entry(o, &md_list, link)
+		found |= o->inode == inode && o->unshared;
+	mutex_unlock(&md_list_lock);
+	return found;
+}
+
+void md_lease_set_unshared(struct md_lease *l, bool unshared)
+{
+	mutex_lock(&md_list_lock);
+	l->unshared = unshared;
+	mutex_unlock(&md_list_lock);
+}
+
 /* As for locked and registered memory: drivers/infiniband/core/umem.c. */
 static int md_account(struct md_lease *l)
 {
@@ -179,8 +199,8 @@ int md_lease_list(struct md_lease *l)
 
 /*
  * Give back all that acquire took, in the one order that leaves no gap: no
- * more notice, no more work on this inode, no more pins, then the lease, then
- * the count, then the file. The caller made sure that nobody else pins a page.
+ * more notice, no more work on this inode, no more pins, no more word for the
+ * inode (cow.c), then the lease, then the count, then the file. The caller made sure that nobody else pins a page.
  */
 void md_lease_teardown(struct md_lease *l)
 {
@@ -191,6 +211,7 @@ void md_lease_teardown(struct md_lease *l)
 	if (l->stage == MD_STAGE_NOTIFIED)
 		md_break_disarm_notifier(l);
 	md_extents_unpin(&l->extents);
+	md_lease_set_unshared(l, false);
 	old = override_creds(md_protected(MD_PROTECT_CREDENTIALS) ? md_kernel_cred :
 								      current_cred());
 	if (l->stage >= MD_STAGE_LEASED)

@@ -74,6 +74,7 @@ struct md_lease {
 	struct md_extents extents;
 
 	struct list_head link;
+	bool unshared; /* under the list lock: seen to be no CoW file, and leased since then */
 	struct mutex lock; /* outermost */
 	struct rw_semaphore gate;
 	bool shut; /* under gate: no page may be inserted any more */
@@ -111,6 +112,8 @@ struct md_lease *md_lease_new(struct file *file, const struct mapdirect_lease *a
 void md_lease_free(struct md_lease *l);
 int md_lease_list(struct md_lease *l);
 bool md_lease_breaking_near(struct inode *inode);
+bool md_lease_unshared_near(struct inode *inode);
+void md_lease_set_unshared(struct md_lease *l, bool unshared);
 void md_lease_teardown(struct md_lease *l);
 u64 md_lease_deadline(struct md_lease *l);
 void md_lease_for_each(struct seq_file *m, void (*show)(struct seq_file *, struct md_lease *));

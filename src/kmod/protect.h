@@ -25,7 +25,7 @@ enum md_protection {
 	MD_PROTECT_CAP = 11,	      /* a deadline where lease-break-time is 0 */
 	MD_PROTECT_NEXT_LEASE = 12,   /* see who waits for it without a notice */
 	MD_PROTECT_ACQUIRE_ORDER = 13, /* i_rwsem, lease, notifier, then pin */
-	MD_PROTECT_PREFAULT = 14,     /* copy shared blocks before all that */
+	MD_PROTECT_COW = 14,	      /* no file whose blocks a store could move */
 	MD_PROTECT_NO_WAIT = 15,      /* the notifier does not wait */
 	MD_PROTECT_FILE_SYSTEM = 16,  /* refuse those that do not break leases */
 	MD_PROTECT_TRY_LOCK = 17,     /* never sleep on i_rwsem */

@@ -132,6 +132,8 @@ static int fail_lease(const struct md__range *range)
 		{ ENODATA,
 		  "part of the range lost its blocks meanwhile: write it, or pass MD_MAP_ALLOCATE" },
 		{ EADDRNOTAVAIL, "something else was mapped over the library's own mapping" },
+		{ EMLINK,
+		  "the file shares blocks, or did, and could not be given its own: copy it" },
 		{ EPERM, "only the owner of the file or CAP_LEASE may lease it" },
 		{ ENOLCK, "leases are switched off: sysctl fs.leases-enable=1" },
 		{ EEXIST,
@@ -193,13 +195,13 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
  * back. So each map first says what it is about to do, and then looks at the
  * others: of two, one at least sees the other.
  *
- * With another lease of our own on the file, the kernel's way to copy must do.
+ * With another lease of our own on the file, nothing in it is shared.
  */
-static int own_blocks(const struct md__range *range, const struct md__lease *lease)
+static int own_blocks(const struct md__range *range, const struct md__lease *lease, bool marked)
 {
 	atomic_store(lease->stage, MD__COPYING);
 	if (!md__service_others(range, lease, MD__COPYING | MD__LEASED) &&
-	    md__unshare(range, lease))
+	    md__unshare(range, lease, marked))
 		return -1;
 	atomic_store(lease->stage, MD__LEASED);
 	return 0;
@@ -228,7 +230,7 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 		.length = range->length,
 		.addr = (uintptr_t)lease->anchor,
 	};
-	int dev = md__kmod_device(ctx);
+	int dev = md__kmod_device(ctx), err;
 
 	if (dev < 0 || md__kmod_fits(range))
 		return -1;
@@ -237,9 +239,15 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	if (md__kmod_may(range))
 		return -1;
 	md__populate_begin(lease->populate, range->length);
-	if (own_blocks(range, lease) || map_anchor(range, lease) || let_copy(range, lease))
+	if (own_blocks(range, lease, false) || map_anchor(range, lease) || let_copy(range, lease))
 		return -1;
-	if (take_lease(dev, &arg, lease) < 0)
+	err = take_lease(dev, &arg, lease);
+	if (err < 0 && errno == EMLINK) {
+		if (own_blocks(range, lease, true) || let_copy(range, lease))
+			return -1;
+		err = take_lease(dev, &arg, lease);
+	}
+	if (err < 0)
 		return errno == ECANCELED ? -1 : fail_lease(range);
 	lease->generation = arg.generation;
 	if (fcntl(lease->fd, F_SETFL, O_NONBLOCK) < 0)

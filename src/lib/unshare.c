@@ -27,32 +27,32 @@ static bool is_locked(const struct md__range *range)
 	return preadv2(range->fd, &iov, 1, (off_t)range->offset, RWF_NOWAIT) < 0 && errno == EAGAIN;
 }
 
-/* 1: a block of the range has other owners as well; 0: none has; or -1. */
-static int is_shared(const struct md__range *range)
+/* The first extent from @start on that has other owners. 1, or 0: none has; or -1. */
+static int next_shared(int fd, uint64_t start, struct fiemap_extent *found)
 {
 	union {
 		struct fiemap map;
 		char room[sizeof(struct fiemap) + BATCH * sizeof(struct fiemap_extent)];
 	} u;
-	const uint64_t end = range->offset + range->length;
-	const struct fiemap_extent *last;
+	const struct fiemap_extent *e = NULL;
 
-	for (uint64_t start = range->offset; start < end;
-	     start = last->fe_logical + last->fe_length) {
+	do {
 		u.map = (struct fiemap){
 			.fm_start = start,
-			.fm_length = end - start,
+			.fm_length = FIEMAP_MAX_OFFSET - start,
 			.fm_extent_count = BATCH,
 		};
-		if (ioctl(range->fd, FS_IOC_FIEMAP, &u.map))
+		if (ioctl(fd, FS_IOC_FIEMAP, &u.map))
 			return -1;
-		if (!u.map.fm_mapped_extents)
-			break;
-		for (uint32_t i = 0; i < u.map.fm_mapped_extents; i++)
-			if (u.map.fm_extents[i].fe_flags & FIEMAP_EXTENT_SHARED)
+		for (uint32_t i = 0; i < u.map.fm_mapped_extents; i++) {
+			e = &u.map.fm_extents[i];
+			start = e->fe_logical + e->fe_length;
+			if (e->fe_flags & FIEMAP_EXTENT_SHARED) {
+				*found = *e;
 				return 1;
-		last = &u.map.fm_extents[u.map.fm_mapped_extents - 1];
-	}
+			}
+		}
+	} while (u.map.fm_mapped_extents && !(e->fe_flags & FIEMAP_EXTENT_LAST));
 	return 0;
 }
 
@@ -62,14 +62,6 @@ static int fail(const struct md__range *range)
 			strerror(errno), range->text);
 }
 
-static int copy(const struct md__range *range, uint64_t offset, uint64_t length)
-{
-	if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)length))
-		return fail(range);
-	return 0;
-}
-
 static int check_lock(const struct md__range *range, const struct md__lease *lease)
 {
 	if (lease->restored && is_locked(range))
@@ -77,23 +69,49 @@ static int check_lock(const struct md__range *range, const struct md__lease *lea
 	return 0;
 }
 
-int md__unshare(const struct md__range *range, const struct md__lease *lease)
+/* XFS looks then, too, whether the inode has to be called shared any longer. */
+static int copy(const struct md__range *range, const struct md__lease *lease, uint64_t offset,
+		uint64_t length)
 {
-	int shared;
-
 	if (check_lock(range, lease))
 		return -1;
-	shared = is_shared(range);
-	if (!shared)
-		return 0;
-	if (shared < 0 || fsync(range->fd))
+	if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		      (off_t)length))
 		return fail(range);
-	md__populate_more(lease->populate, range->length);
-	for (uint64_t done = 0, length; done < range->length; done += length) {
-		length = range->length - done < CHUNK ? range->length - done : CHUNK;
-		if (check_lock(range, lease) || copy(range, range->offset + done, length) ||
-		    md__populate_step(lease->populate, length))
+	return md__populate_step(lease->populate, length);
+}
+
+static int copy_extent(const struct md__range *range, const struct md__lease *lease,
+		       const struct fiemap_extent *e)
+{
+	md__populate_more(lease->populate, e->fe_length);
+	for (uint64_t done = 0, length; done < e->fe_length; done += length) {
+		length = e->fe_length - done < CHUNK ? e->fe_length - done : CHUNK;
+		if (copy(range, lease, e->fe_logical + done, length))
 			return -1;
 	}
 	return 0;
+}
+
+int md__unshare(const struct md__range *range, const struct md__lease *lease, bool marked)
+{
+	const struct fiemap_extent all = {
+		.fe_logical = range->offset,
+		.fe_length = range->length,
+	};
+	struct fiemap_extent e = { 0 };
+	int found;
+
+	if (check_lock(range, lease))
+		return -1;
+	while ((found = next_shared(range->fd, e.fe_logical + e.fe_length, &e)) > 0) {
+		marked = false;
+		if (fsync(range->fd))
+			return fail(range);
+		if (copy_extent(range, lease, &e))
+			return -1;
+	}
+	if (found < 0)
+		return fail(range);
+	return marked ? copy_extent(range, lease, &all) : 0;
 }

@@ -2,13 +2,19 @@
 #ifndef MD_LIB_UNSHARE_H
 #define MD_LIB_UNSHARE_H
 
+#include <stdbool.h>
+
 #include "lease.h"
 
 /**
- * md__unshare - give a range blocks of its own before it is mapped
- * @range: the range
- * @lease: to be taken; if it is to be restored, does not wait for whoever has
- *         the inode locked, but fails with EAGAIN
+ * md__unshare - give a file blocks of its own before a range of it is mapped
+ * @range:  the range
+ * @lease:  to be taken; if it is to be restored, does not wait for whoever has
+ *          the inode locked, but fails with EAGAIN
+ * @marked: the inode still counts as shared, though nothing in it may be
+ *
+ * All of the file: as long as any of it is shared, XFS moves blocks nearby when
+ * they are stored to, and the module refuses the lease (EMLINK).
  *
  * The first store to a reflinked block would do so too. But on Linux 6.1 a
  * store fault that copies 4 KiB where the page cache has a huge DAX entry
@@ -23,6 +29,6 @@
  * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO, and what
  * md__populate_step() fails with.
  */
-int md__unshare(const struct md__range *range, const struct md__lease *lease);
+int md__unshare(const struct md__range *range, const struct md__lease *lease, bool marked);
 
 #endif

@@ -29,7 +29,7 @@ enum protection {
 	CAP = 1 << 11,
 	NEXT_LEASE = 1 << 12,
 	ACQUIRE_ORDER = 1 << 13,
-	PREFAULT = 1 << 14,
+	COW = 1 << 14,
 	NO_WAIT = 1 << 15,
 	FILE_SYSTEM = 1 << 16,
 	TRY_LOCK = 1 << 17,

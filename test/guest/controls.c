@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What keeps RDMA off blocks that the file does not own: without it, damage. */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -100,14 +102,14 @@ static void play_release(bool *damage)
 }
 
 /* Maps and registers what a lease on "leased" gives for the anchor in s. */
-static bool register_if_leased(struct stage *s)
+static bool register_if_leased(struct stage *s, size_t length)
 {
 	s->h.lease = holder_try_lease(&s->h, 0);
 	if (s->h.lease < 0)
 		return false;
-	s->h.map = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, s->h.lease, 0);
+	s->h.map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, s->h.lease, 0);
 	CHECK(s->h.map != MAP_FAILED);
-	s->mr = rdma_reg(&s->far, s->h.map, LENGTH);
+	s->mr = rdma_reg(&s->far, s->h.map, length);
 	CHECK(s->mr);
 	return true;
 }
@@ -125,7 +127,7 @@ static void play_other_anchor(bool *damage)
 	holder_file(&s.h, suite_fs[0], "leased", LENGTH);
 	s.h.length = LENGTH;
 	s.h.anchor = other.anchor;
-	if (register_if_leased(&s)) {
+	if (register_if_leased(&s, LENGTH)) {
 		struct holder leased = s.h;
 
 		stage_unmap(&s);
@@ -144,7 +146,7 @@ static void play_ext4(bool *damage)
 	rdma_pair(&s.near, &s.far);
 	holder_file(&s.h, suite_fs[1], "leased", LENGTH);
 	holder_anchor(&s.h, 0, LENGTH);
-	if (!register_if_leased(&s))
+	if (!register_if_leased(&s, LENGTH))
 		return;
 	stage_unmap(&s);
 	breaker_start(&b, truncate_to_zero, s.h.path);
@@ -154,6 +156,55 @@ static void play_ext4(bool *damage)
 	}
 	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
 	breaker_finish(&b, SUITE_WAIT_MS);
+}
+
+/*
+ * A file of which the second half is shared. Its first writes by page fault make
+ * XFS prepare copies of 128 KiB, of the first half too. Damage: a store through
+ * another mapping then moves a block of it, and frees the old one.
+ */
+static void play_store_near_shared(bool *damage)
+{
+	const size_t length = 128 * KIB;
+	struct file_clone_range half = {
+		.src_offset = length / 2,
+		.src_length = length / 2,
+		.dest_offset = length / 2,
+	};
+	struct extents before, after, freed;
+	struct holder twin;
+	struct stage s;
+	char *elsewhere;
+
+	rdma_pair(&s.near, &s.far);
+	holder_file(&s.h, suite_fs[1], "leased", length);
+	holder_file(&twin, suite_fs[1], "twin", length);
+	half.src_fd = s.h.fd;
+	CHECK(!ioctl(twin.fd, FICLONERANGE, &half));
+	elsewhere = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, s.h.fd, 0);
+	CHECK(elsewhere != MAP_FAILED);
+	holder_anchor(&s.h, 0, length);
+	if (!register_if_leased(&s, length)) {
+		int error = errno;
+
+		CHECK_EQ(error, EMLINK);
+		return;
+	}
+	extents_of(&before, s.h.path);
+	elsewhere[3 * 4096] = 1;
+	extents_of(&after, s.h.path);
+	extents_minus(&freed, &before, &after);
+	if (freed.count) {
+		canary_take(suite_fs[1], &freed);
+		for (size_t at = 0; at < length; at += 4096)
+			CHECK_EQ(rdma_write(&s.near, (uintptr_t)s.mr->addr + at, s.mr->rkey, 0x77),
+				 IBV_WC_SUCCESS);
+		*damage = canary_changed(suite_fs[1]) > 0;
+		canary_drop(suite_fs[1]);
+	}
+	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
+	holder_release_done(&s.h);
+	CHECK(!unlink(s.h.path) && !unlink(twin.path));
 }
 
 static bool no_holder(void *unused)
@@ -237,8 +288,9 @@ static const struct suite_case cases[] = {
 	{
 		.name = "FILE_SYSTEM__ext4__damage_only_when_off",
 		.run = control_on_ext4,
-		.arg = &(const struct scene){ FILE_SYSTEM, play_ext4, 0 },
+		.arg = &(const struct scene){ FILE_SYSTEM, play_ext4, COW },
 	},
+	CONTROL(COW, play_store_near_shared, "store_near_shared_blocks"),
 	CONTROL(OVERLAP, play_overlap, "second_lease"),
 	CONTROL(CREDENTIALS, play_setuid, "holder_lost_the_right"),
 	{},

@@ -262,22 +262,6 @@ static void play_sleep(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
-/* Damage: the copy of what is shared passes for a break of the new lease. */
-static void play_shared_blocks(bool *damage)
-{
-	const size_t length = 64 * KIB;
-	struct holder h, twin;
-
-	holder_file(&h, suite_fs[1], "leased", length);
-	holder_file(&twin, suite_fs[1], "twin", length);
-	CHECK(!ioctl(twin.fd, FICLONE, h.fd));
-	holder_anchor(&h, 0, length);
-	h.lease = holder_try_lease(&h, 0);
-	*damage = h.lease < 0 && errno == EAGAIN;
-	CHECK(*damage || h.lease >= 0);
-	CHECK(!unlink(h.path) && !unlink(twin.path));
-}
-
 /* What a child can do with the lease. */
 static void use_inherited(void *arg)
 {
@@ -338,7 +322,6 @@ static const struct suite_case cases[] = {
 	CONTROL(NO_WAIT, play_kill, "holder_killed"),
 	CONTROL(EXIT, play_exit, "one_of_two_ends"),
 	CONTROL(TRY_LOCK, play_sleep, "lease_asked_in_break"),
-	CONTROL(PREFAULT, play_shared_blocks, "reflinked"),
 	CONTROL(HOLDER, play_fork, "child"),
 	CONTROL(OWN_INODE, play_two_leases, "two_leases"),
 	{},

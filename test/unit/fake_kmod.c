@@ -112,13 +112,16 @@ static int status(const struct lease *l, struct mapdirect_status *status)
 	return 0;
 }
 
-/* One extent. */
-static int extents(struct fiemap *map)
+/* One extent, as long as the file. */
+static int extents(int fd, struct fiemap *map)
 {
-	map->fm_mapped_extents = 1;
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -1;
+	map->fm_mapped_extents = map->fm_start < (uint64_t)st.st_size;
 	map->fm_extents[0] = (struct fiemap_extent){
-		.fe_logical = map->fm_start,
-		.fe_length = map->fm_length,
+		.fe_length = (uint64_t)st.st_size,
 		.fe_flags = FIEMAP_EXTENT_LAST | (fake_kmod.shared ? FIEMAP_EXTENT_SHARED : 0),
 	};
 	return 0;
@@ -135,7 +138,7 @@ static int answer(int fd, unsigned long request, void *arg)
 	if (request == MAPDIRECT_IOC_LEASE)
 		return take(arg);
 	if (request == FS_IOC_FIEMAP)
-		return extents(arg);
+		return extents(fd, arg);
 	if (l && request == MAPDIRECT_IOC_RELEASE)
 		return release(l);
 	if (l && request == MAPDIRECT_IOC_STATUS)
