@@ -11,23 +11,8 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-failed=0
-
-# try NAME COMMAND...: one case
-try()
-{
-	local name=$1 log status=0
-
-	shift
-	log=$("$@" 2>&1) || status=$?
-	if ((status == 0)); then
-		echo "ok dkms__$name"
-	else
-		echo "not ok dkms__$name - $(tail -n 1 <<<"$log")"
-		sed 's/^/    /' <<<"$log"
-		failed=1
-	fi
-}
+# shellcheck source=cases.sh
+source test/cases.sh
 
 loads()
 {
@@ -50,11 +35,11 @@ removed()
 # In the guest.
 here()
 {
-	try package_installs_and_builds dpkg -i build/debian/mapdirect-dkms_*_all.deb
-	try module_loads loads
-	try group_and_udev_rule_are_there group_and_rule
-	try leases_are_taken_and_broken build/release/test/guest/breaks
-	try package_is_removed_without_a_trace removed
+	try dkms__package_installs_and_builds dpkg -i build/debian/mapdirect-dkms_*_all.deb
+	try dkms__module_loads loads
+	try dkms__group_and_udev_rule_are_there group_and_rule
+	try dkms__leases_are_taken_and_broken build/release/test/guest/breaks
+	try dkms__package_is_removed_without_a_trace removed
 	exit "$failed"
 }
 
@@ -62,8 +47,5 @@ here()
 
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
-cmake --preset debian >/dev/null
-cmake --build build/debian -j2 >/dev/null
-rm -f build/debian/*.deb
-cpack --config build/debian/CPackConfig.cmake -B build/debian >/dev/null
+bash test/debs.sh >/dev/null
 exec bash test/vm/run.sh "$@" --no-module --time 800 -- bash test/dkms.sh --here
