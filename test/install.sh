@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Install by "cmake --install" as README.md says, and use what is there as others
 # would: programs and README.md's sample. Make the Debian packages and look at what
-# is in them; test/dkms.sh installs them.
+# is in them; test/clean.sh and test/dkms.sh install them.
 #
 #   bash test/install.sh
 #

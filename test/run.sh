@@ -233,6 +233,7 @@ else
 		each step demo bash examples/demo.sh --kernel @
 		each suite dkms bash test/dkms.sh --kernel @
 		suite install bash test/install.sh
+		suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"
 		suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
 		step checkpatch bash test/vm/checkpatch.sh
 	fi
