@@ -76,14 +76,25 @@ void suite_path(char *path, unsigned long size, const char *fs, const char *name
 				   b_);                                                            \
 	} while (0)
 
-/* expr must return -1 or NULL with this errno. */
+/* expr must return -1 with this errno: a call that succeeds may leave any errno. */
 #define CHECK_ERRNO(expr, err)                                                                     \
 	do {                                                                                       \
 		long r_;                                                                           \
 		errno = 0;                                                                         \
-		r_ = (long)(expr);                                                                 \
-		if ((r_ != -1 && r_ != 0) || errno != (err))                                       \
+		r_ = (expr);                                                                       \
+		if (r_ != -1 || errno != (err))                                                    \
 			suite_fail(__FILE__, __LINE__, "%s gave %ld, not %s", #expr, r_, #err);    \
+	} while (0)
+
+/* The same for what returns an object, or NULL. */
+#define CHECK_NULL_ERRNO(expr, err)                                                                \
+	do {                                                                                       \
+		const void *r_;                                                                    \
+		errno = 0;                                                                         \
+		r_ = (expr);                                                                       \
+		if (r_ || errno != (err))                                                          \
+			suite_fail(__FILE__, __LINE__, "%s gave %p, not NULL and %s", #expr, r_,   \
+				   #err);                                                          \
 	} while (0)
 
 #endif
