@@ -45,7 +45,10 @@ extern const char *suite_fs[2];
  */
 int suite_main(const struct suite_case *cases, int argc, char **argv);
 
-/* Ends the process, and makes the case a failure or a skip. Any process. */
+/*
+ * Ends the process, and makes the case a failure or a skip. Any process. With
+ * --complete nothing may be missing here: such a skip is a failure.
+ */
 void suite_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
 void suite_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
