@@ -239,5 +239,6 @@ else
 	fi
 fi
 
+echo "$SECONDS s in all"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

@@ -195,6 +195,9 @@ run seven --out "$tmp/seven" \
 seven=$!
 run two -- bash -c '
 	echo "WARNING: not declared" >/dev/kmsg
+	umount /mnt/pmem2
+	xfs_db -x -c sb -c "addr rootino" -c "write core.nlinkv2 5" /dev/pmem1 >/dev/null
+	mount -o dax=always /dev/pmem1 /mnt/pmem2
 	echo no newline at the end | tr -d "\n"
 	kill -KILL $$' &
 two=$!
@@ -224,6 +227,7 @@ check dmesg__comes_back has seven/dmesg 'Linux version'
 
 check undeclared_report__3 code two 3
 check undeclared_report__named has two.err 'kernel log: .*WARNING: not declared'
+check damaged_file_system__named has two.err 'kernel log: .*pmem2 is damaged \(.*nlinks from 5'
 check undeclared_report__code_told has two.err "command's exit code: 137"
 check output__no_newline_added is "$(wc -l <"$tmp/two.out")" 0
 
