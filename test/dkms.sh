@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Install mapdirect-dkms in a guest, which has the headers of its kernel: DKMS
-# builds the module, it loads, and does its work.
+# builds the module, it loads, and does its work, also for the programs of the
+# other packages.
 #
 #   bash test/dkms.sh [--kernel K]
 #
@@ -11,23 +12,8 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-failed=0
-
-# try NAME COMMAND...: one case
-try()
-{
-	local name=$1 log status=0
-
-	shift
-	log=$("$@" 2>&1) || status=$?
-	if ((status == 0)); then
-		echo "ok dkms__$name"
-	else
-		echo "not ok dkms__$name - $(tail -n 1 <<<"$log")"
-		sed 's/^/    /' <<<"$log"
-		failed=1
-	fi
-}
+# shellcheck source=cases.sh
+source test/cases.sh
 
 loads()
 {
@@ -41,6 +27,30 @@ group_and_rule()
 	getent group mapdirect && [[ -f /usr/lib/udev/rules.d/60-mapdirect.rules ]]
 }
 
+programs_install()
+{
+	dpkg -i build/debian/{libmapdirect0,mapdirect-tools,mapdirect-examples}_*.deb
+}
+
+# Server and client verify every byte. The client may be there too early.
+ping()
+{
+	local server i
+
+	/usr/bin/md_ping -s -a "$MD_ADDR" -f /mnt/pmem/buffer -S 65536 -V &
+	server=$!
+	for ((i = 0; i < 40; i++)); do
+		if /usr/bin/md_ping -c -a "$MD_ADDR" -C 50 -S 65536 -V |
+			grep -x '50 pings, 0 reconnections'; then
+			wait "$server"
+			return
+		fi
+		sleep 0.5
+	done
+	kill "$server"
+	return 1
+}
+
 removed()
 {
 	rmmod mapdirect && dpkg -r mapdirect-dkms && ! modinfo mapdirect &&
@@ -50,11 +60,16 @@ removed()
 # In the guest.
 here()
 {
-	try package_installs_and_builds dpkg -i build/debian/mapdirect-dkms_*_all.deb
-	try module_loads loads
-	try group_and_udev_rule_are_there group_and_rule
-	try leases_are_taken_and_broken build/release/test/guest/breaks
-	try package_is_removed_without_a_trace removed
+	# Else dpkg has all man pages of the machine indexed: minutes.
+	rm -f /var/lib/man-db/auto-update
+	try dkms__package_installs_and_builds dpkg -i build/debian/mapdirect-dkms_*_all.deb
+	try dkms__module_loads loads
+	try dkms__group_and_udev_rule_are_there group_and_rule
+	try dkms__leases_are_taken_and_broken build/release/test/guest/breaks
+	try dkms__programs_install programs_install
+	try dkms__doctor_finds_nothing_missing /usr/bin/md_doctor /mnt/pmem /mnt/pmem2
+	try dkms__md_ping_verifies_every_byte ping
+	try dkms__package_is_removed_without_a_trace removed
 	exit "$failed"
 }
 
@@ -62,8 +77,5 @@ here()
 
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
-cmake --preset debian >/dev/null
-cmake --build build/debian -j2 >/dev/null
-rm -f build/debian/*.deb
-cpack --config build/debian/CPackConfig.cmake -B build/debian >/dev/null
+bash test/debs.sh >/dev/null
 exec bash test/vm/run.sh "$@" --no-module --time 800 -- bash test/dkms.sh --here

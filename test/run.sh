@@ -100,12 +100,13 @@ report_step()
 		$((status == 77))
 }
 
-# A command that fails without a failed case, or has no case at all, is one.
+# A command that fails without a failed case, or has no case at all, is one; 77
+# says that it has skipped.
 report_cases()
 {
 	local name=$1 p=$2 f=$3 s=$4
 
-	if ((status && !f)) || ((p + f + s == 0)); then
+	if ((status && status != 77 && !f)) || ((p + f + s == 0)); then
 		f=1
 	fi
 	report "$name" "$p" "$f" "$s"
@@ -231,11 +232,13 @@ else
 		each suite guest bash test/guest/run-all.sh --kernel @ "${long[@]}"
 		each step demo bash examples/demo.sh --kernel @
 		each suite dkms bash test/dkms.sh --kernel @
-		suite install bash test/install.sh "${kernels[@]/#/--kernel=}"
+		suite install bash test/install.sh
+		suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"
 		suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
 		step checkpatch bash test/vm/checkpatch.sh
 	fi
 fi
 
+echo "$SECONDS s in all"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

@@ -28,7 +28,7 @@ static void check_powerless(int lease)
 	CHECK_ERRNO(ioctl(lease, MAPDIRECT_IOC_RELEASE), EPERM);
 	CHECK_ERRNO(ioctl(lease, MAPDIRECT_IOC_STATUS, &st), EPERM);
 	CHECK_ERRNO(read(lease, &ev, sizeof(ev)), EPERM);
-	CHECK_ERRNO(mmap(NULL, MIB, PROT_READ, MAP_SHARED, lease, 0), EPERM);
+	CHECK_ERRNO((long)mmap(NULL, MIB, PROT_READ, MAP_SHARED, lease, 0), EPERM);
 }
 
 static void child_of_holder(void *arg)

@@ -312,11 +312,12 @@ static void lease_fd__misused__is_refused(const void *unused)
 	CHECK_ERRNO(read(h.lease, &ev, 0), EINVAL);
 	CHECK(!fcntl(h.lease, F_SETFL, O_NONBLOCK));
 	CHECK_ERRNO(read(h.lease, &ev, sizeof(ev)), EAGAIN);
-	CHECK_ERRNO(mmap(NULL, MIB, rw, MAP_PRIVATE, h.lease, 0), EINVAL);
-	CHECK_ERRNO(mmap(NULL, 2 * MIB, rw, MAP_SHARED, h.lease, 0), ENXIO);
-	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, MIB), ENXIO);
-	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, 1L << 62), ENXIO);
-	CHECK_ERRNO(mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | 0x200000, h.lease, 0), EOPNOTSUPP);
+	CHECK_ERRNO((long)mmap(NULL, MIB, rw, MAP_PRIVATE, h.lease, 0), EINVAL);
+	CHECK_ERRNO((long)mmap(NULL, 2 * MIB, rw, MAP_SHARED, h.lease, 0), ENXIO);
+	CHECK_ERRNO((long)mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, MIB), ENXIO);
+	CHECK_ERRNO((long)mmap(NULL, PAGE, rw, MAP_SHARED, h.lease, 1L << 62), ENXIO);
+	CHECK_ERRNO((long)mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | 0x200000, h.lease, 0),
+		    EOPNOTSUPP);
 	CHECK(mmap(NULL, PAGE, rw, MAP_SHARED_VALIDATE | MAP_SYNC, h.lease, 0) != MAP_FAILED);
 	CHECK(mremap(h.map, MIB, 2 * MIB, MREMAP_MAYMOVE) == MAP_FAILED);
 	CHECK(touch(h.map));

@@ -86,12 +86,12 @@ static void be_refused(void *path)
 	struct holder file;
 
 	open_device(&file, path);
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, LIB_PAGE, LENGTH, 0), EINVAL);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, LIB_PAGE, LENGTH, 0), EINVAL);
 	CHECK(strstr(md_errmsg(), "alignment, 2097152"));
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LIB_PAGE, 0), EINVAL);
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, 64UL << 30, 0), ENXIO);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, 0, LIB_PAGE, 0), EINVAL);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, 0, 64UL << 30, 0), ENXIO);
 	CHECK(strstr(md_errmsg(), "the device ends at"));
-	CHECK_ERRNO(md_map(ctx, file.fd, 0, LENGTH, &kmod), EOPNOTSUPP);
+	CHECK_NULL_ERRNO(md_map(ctx, file.fd, 0, LENGTH, &kmod), EOPNOTSUPP);
 }
 
 /* In a child, so that the device is a file system again also after a failure. */

@@ -219,7 +219,7 @@ static void lib_fcntl__refused__errno_of_each(const void *unused)
 
 	(void)unused;
 	holder_file(&dax, suite_fs[0], "dax", LENGTH);
-	CHECK_ERRNO(try_map(ctx, dax.fd), EOPNOTSUPP);
+	CHECK_NULL_ERRNO(try_map(ctx, dax.fd), EOPNOTSUPP);
 	CHECK(strstr(md_errmsg(), "MD_PROVIDER_KMOD"));
 	CHECK_MD(!md_query(ctx, dax.fd, 0, LENGTH, &q));
 	CHECK_EQ(q.provider, MD_PROVIDER_KMOD);
@@ -229,15 +229,15 @@ static void lib_fcntl__refused__errno_of_each(const void *unused)
 	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
 	CHECK_EQ(q.provider, MD_PROVIDER_NONE);
 	CHECK_EQ(q.by_name, MD_PROVIDER_FCNTL);
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, 0), ENODEV);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, 0), ENODEV);
 	knob_set(KNOB_LEASES_ENABLE, 0);
-	CHECK_ERRNO(try_map(ctx, file.fd), ENOLCK);
+	CHECK_NULL_ERRNO(try_map(ctx, file.fd), ENOLCK);
 	CHECK(strstr(md_errmsg(), "fs.leases-enable=1"));
 	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
 	CHECK(strstr(q.by_name_reason, "fs.leases-enable=1"));
 	knob_restore();
 	CHECK(!setresuid(NOBODY, NOBODY, NOBODY));
-	CHECK_ERRNO(try_map(ctx, file.fd), EPERM);
+	CHECK_NULL_ERRNO(try_map(ctx, file.fd), EPERM);
 	CHECK(strstr(md_errmsg(), "only the owner"));
 }
 

@@ -98,7 +98,7 @@ static void use_all_calls(void *arg)
 	CHECK_ERRNO(md_release(l->map), ECHILD);
 	CHECK_ERRNO(md_restore(l->map), ECHILD);
 	CHECK_ERRNO(md_unmap(l->map), ECHILD);
-	CHECK_ERRNO(md_reg_mr(l->far.pd, l->map, 0, LIB_PAGE, RDMA_ACCESS), ECHILD);
+	CHECK_NULL_ERRNO(md_reg_mr(l->far.pd, l->map, 0, LIB_PAGE, RDMA_ACCESS), ECHILD);
 	CHECK_ERRNO(md_dereg_mr(l->mr), ECHILD);
 	CHECK_ERRNO(md_attach_qp(l->map, l->near.qp, NULL), ECHILD);
 	CHECK_ERRNO(md_detach_qp(l->map, l->far.qp), ECHILD);
@@ -107,7 +107,7 @@ static void use_all_calls(void *arg)
 	CHECK_ERRNO(md_process(l->ctx), ECHILD);
 	CHECK_ERRNO(md_fd(l->ctx), ECHILD);
 	CHECK_ERRNO(md_query(l->ctx, l->file.fd, 0, LIB_PAGE, &q), ECHILD);
-	CHECK_ERRNO(lib_try_map(l->ctx, l->file.fd, 0, LIB_PAGE, 0), ECHILD);
+	CHECK_NULL_ERRNO(lib_try_map(l->ctx, l->file.fd, 0, LIB_PAGE, 0), ECHILD);
 	CHECK(!touch(md_map_addr(l->map)));
 	check_no_lease_fd();
 	CHECK_MD(!md_close(l->ctx));

@@ -30,7 +30,7 @@ static void check_sentence(const char *name, off_t offset, size_t length, const 
 
 static void check_refused(struct md_context *ctx, int fd, off_t offset, int err, const char *says)
 {
-	CHECK_ERRNO(lib_try_map(ctx, fd, offset, LENGTH, 0), err);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, fd, offset, LENGTH, 0), err);
 	check_sentence("leased", offset, LENGTH, says);
 }
 
@@ -177,7 +177,7 @@ static void lib_map__not_owner__eperm_and_nothing_allocated(const void *unused)
 	become_nobody(ctx, file.fd);
 	check_foreseen(ctx, file.fd, 0, EPERM, "owner");
 	CHECK(!ftruncate(file.fd, 0) && !ftruncate(file.fd, LENGTH));
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, MD_MAP_ALLOCATE), EPERM);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, MD_MAP_ALLOCATE), EPERM);
 	CHECK(!fstat(file.fd, &st));
 	CHECK_EQ(st.st_blocks, 0);
 }
@@ -194,7 +194,7 @@ static void lib_map__device_not_for_all__eacces(const void *unused)
 	CHECK_MD(!md_query(ctx, file.fd, 0, LENGTH, &q));
 	CHECK_EQ(q.error, EACCES);
 	CHECK_EQ(q.provider, MD_PROVIDER_NONE);
-	CHECK_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, 0), EACCES);
+	CHECK_NULL_ERRNO(lib_try_map(ctx, file.fd, 0, LENGTH, 0), EACCES);
 	CHECK(strstr(md_errmsg(), "no permission to open /dev/mapdirect"));
 }
 
@@ -233,7 +233,7 @@ static void lib_map__memlock_exceeded__enomem(const void *unused)
 	check_refused(ctx, file.fd, 0, ENOMEM, "RLIMIT_MEMLOCK");
 	map = lib_try_map(ctx, file.fd, 0, 2 * MIB, 0);
 	CHECK_MD(map);
-	CHECK_ERRNO(md_reg_mr(r.pd, map, 0, 2 * MIB, RDMA_ACCESS), ENOMEM);
+	CHECK_NULL_ERRNO(md_reg_mr(r.pd, map, 0, 2 * MIB, RDMA_ACCESS), ENOMEM);
 	check_sentence("leased", 0, 2 * MIB, "RLIMIT_MEMLOCK");
 	mr = md_reg_mr(r.pd, map, 0, 512 * KIB, RDMA_ACCESS);
 	CHECK_MD(mr);

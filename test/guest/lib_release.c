@@ -193,7 +193,7 @@ static void check_lost(struct lib *l, int err, const char *says)
 	CHECK_EQ(md_map_state(l->map), MD_MAP_LOST);
 	CHECK_ERRNO(md_map_get(l->map), ESTALE);
 	CHECK_ERRNO(md_persist(l->map, 0, LIB_PAGE), ESTALE);
-	CHECK_ERRNO(md_reg_mr(l->far.pd, l->map, 0, LIB_PAGE, RDMA_ACCESS), ESTALE);
+	CHECK_NULL_ERRNO(md_reg_mr(l->far.pd, l->map, 0, LIB_PAGE, RDMA_ACCESS), ESTALE);
 	CHECK_ERRNO(md_restore(l->map), ESTALE);
 	CHECK_ERRNO(md_release(l->map), ESTALE);
 	lib_drop(l);

@@ -172,7 +172,7 @@ static void lib_map__blocks_shared_and_no_space__enospc(const void *unused)
 	clone_range(&s, twin, 0, OPS_FILE_SIZE);
 	close(twin);
 	filler = fill_up();
-	CHECK_ERRNO(lib_try_map(s.l.ctx, s.l.file.fd, OPS_FROM, OPS_LENGTH, 0), ENOSPC);
+	CHECK_NULL_ERRNO(lib_try_map(s.l.ctx, s.l.file.fd, OPS_FROM, OPS_LENGTH, 0), ENOSPC);
 	if (!strstr(md_errmsg(), "shares with others"))
 		suite_fail(__FILE__, __LINE__, "it says \"%s\"", md_errmsg());
 	CHECK(!holder_exists(NULL));

@@ -91,7 +91,7 @@ static void race_once(const char *fs, int pause_ms, unsigned int round)
 	breaker_start(&b, truncate_to_zero, race.h.path);
 	breaker_finish(&b, SUITE_WAIT_MS);
 	canary_take(fs, &freed);
-	CHECK_ERRNO(rdma_reg(&race.far, race.h.map, LENGTH), EFAULT);
+	CHECK_NULL_ERRNO(rdma_reg(&race.far, race.h.map, LENGTH), EFAULT);
 	CHECK(rdma_write(&race.near, (uintptr_t)race.h.map, atomic_load(&race.last_rkey), 1) !=
 	      IBV_WC_SUCCESS);
 	atomic_store(&race.stop, true);
@@ -139,7 +139,7 @@ static void release__twice__stays_released(const void *unused)
 	CHECK_EQ(holder_release(&h), 0);
 	CHECK_EQ(holder_release(&h), 0);
 	CHECK(!touch(h.map));
-	CHECK_ERRNO(mmap(NULL, LENGTH, PROT_READ, MAP_SHARED, h.lease, 0), EAGAIN);
+	CHECK_ERRNO((long)mmap(NULL, LENGTH, PROT_READ, MAP_SHARED, h.lease, 0), EAGAIN);
 	CHECK_EQ(read(h.lease, &ev, sizeof(ev)), 0);
 	CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_RELEASED);
 	CHECK(touch(h.anchor));

@@ -45,7 +45,10 @@ extern const char *suite_fs[2];
  */
 int suite_main(const struct suite_case *cases, int argc, char **argv);
 
-/* Ends the process, and makes the case a failure or a skip. Any process. */
+/*
+ * Ends the process, and makes the case a failure or a skip. Any process. With
+ * --complete nothing may be missing here: such a skip is a failure.
+ */
 void suite_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
 void suite_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -76,14 +79,25 @@ void suite_path(char *path, unsigned long size, const char *fs, const char *name
 				   b_);                                                            \
 	} while (0)
 
-/* expr must return -1 or NULL with this errno. */
+/* expr must return -1 with this errno: a call that succeeds may leave any errno. */
 #define CHECK_ERRNO(expr, err)                                                                     \
 	do {                                                                                       \
 		long r_;                                                                           \
 		errno = 0;                                                                         \
-		r_ = (long)(expr);                                                                 \
-		if ((r_ != -1 && r_ != 0) || errno != (err))                                       \
+		r_ = (expr);                                                                       \
+		if (r_ != -1 || errno != (err))                                                    \
 			suite_fail(__FILE__, __LINE__, "%s gave %ld, not %s", #expr, r_, #err);    \
+	} while (0)
+
+/* The same for what returns an object, or NULL. */
+#define CHECK_NULL_ERRNO(expr, err)                                                                \
+	do {                                                                                       \
+		const void *r_;                                                                    \
+		errno = 0;                                                                         \
+		r_ = (expr);                                                                       \
+		if (r_ || errno != (err))                                                          \
+			suite_fail(__FILE__, __LINE__, "%s gave %p, not NULL and %s", #expr, r_,   \
+				   #err);                                                          \
 	} while (0)
 
 #endif

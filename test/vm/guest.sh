@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Process 1 of a test guest, on the host's root: sets up what run.sh promises,
-# runs the command, checks that nothing is left of it, and sends the exit code.
+# runs the command, checks that nothing is left of it and that the file systems are
+# sound, and sends the exit code.
 # shellcheck disable=SC2154 # all vm_* are in the job
 set -euo pipefail
 
@@ -113,7 +114,13 @@ cd /
 soon alone || complain "processes cannot be killed"
 soon eval "! kill -0 $relay" || complain "the output is held open"
 for where in /mnt/pmem /mnt/pmem2; do
-	soon umount "$where" || complain "$where stays in use"
+	device=$(findmnt -n -o SOURCE "$where")
+	if ! soon umount "$where"; then
+		complain "$where stays in use"
+	elif ! found=$(xfs_repair -n "$device" 2>&1); then
+		found=$(grep -vE '^(Phase|No modify| )' <<<"$found" | head -n 3)
+		complain "$where is damaged (${found//$'\n'/; })"
+	fi
 done
 if [[ $vm_kmod ]]; then
 	soon rmmod mapdirect || complain "the module stays in use"

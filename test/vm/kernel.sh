@@ -32,19 +32,11 @@ if [[ ! $suite ]]; then
 	exit 2
 fi
 
-cache=${MAPDIRECT_CACHE:-${XDG_CACHE_HOME:-~/.cache}/mapdirect}
-mkdir -p "$cache"
-cache=$(realpath "$cache")
+# shellcheck source=../debian.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../debian.sh"
 dir=$cache/linux-$kernel
 
 own_apt=() # options that make apt use our configuration
-
-# The suites that the machine's package sources name, with their addresses.
-configured()
-{
-	apt-get indextargets --format '$(RELEASE) $(REPO_URI)' \
-		'Created-By: Packages'
-}
 
 # Have apt read the suite's lists into a directory of ours.
 use_own_apt()

@@ -26,8 +26,9 @@
 #   mapdirect     the module, freshly built from src/kmod and loaded
 #   $OUT          a directory for results
 # Its stdout and stderr come to stdout, live. When it ends, whatever it left
-# running is killed, the file systems are unmounted and the module is unloaded;
-# what is still in use then is reported in the kernel log.
+# running is killed, the file systems are unmounted and checked by xfs_repair, and
+# the module is unloaded; what is still in use then, or damaged, is reported in the
+# kernel log.
 #
 # MD_VM_MEM (default 2G) is the memory of the guest without the NVDIMMs.
 # MD_VM_ACCEL is kvm or tcg (default: what accel.sh finds to work).

@@ -162,8 +162,10 @@ run size --pmem-size 1000M -- true
 check pmem_size_odd__125 code size 125
 check pmem_size_odd__says_why has size.err 'multiple of 128 MiB'
 
-# Two whole guests at once.
+# Two whole guests at once. A suite without the module that it is for, in one.
 
+cmake --preset release -S "$here/../.." >/dev/null
+cmake --build "$here/../../build/release" -j2 >/dev/null
 run seven --out "$tmp/seven" \
 	--allow-kernel-line 'WARNING: declared by the selftest' -- bash -c '
 	echo "args:$1:$2:$3"
@@ -182,6 +184,10 @@ run seven --out "$tmp/seven" \
 		sleep 0.5
 	done
 	wait
+	for flag in "" --complete; do
+		bash test/guest/run-all.sh --here $flag steps
+		echo "with \"$flag\": $?"
+	done
 	head -c 300000 /dev/urandom | tee "$OUT/bytes"
 	echo "WARNING: declared by the selftest" >/dev/kmsg
 	sleep 1000 &
@@ -189,6 +195,9 @@ run seven --out "$tmp/seven" \
 seven=$!
 run two -- bash -c '
 	echo "WARNING: not declared" >/dev/kmsg
+	umount /mnt/pmem2
+	xfs_db -x -c sb -c "addr rootino" -c "write core.nlinkv2 5" /dev/pmem1 >/dev/null
+	mount -o dax=always /dev/pmem1 /mnt/pmem2
 	echo no newline at the end | tr -d "\n"
 	kill -KILL $$' &
 two=$!
@@ -208,6 +217,9 @@ check reflink__as_promised is \
 	'reflink=0 reflink=1 '
 check rxe__listed has seven.out 'rxe0'
 check rxe__rping_works has seven.out '^rping works$'
+check skip__77 has seven.out '^with "": 77$'
+check skip_in_a_guest__named has seven.out '^not ok .* - the module is no test build$'
+check skip_in_a_guest__1 has seven.out '^with "--complete": 1$'
 check out__comes_back is "$(stat -c %s "$tmp/seven/bytes")" 300000
 check output__byte_for_byte cmp -s "$tmp/seven/bytes" \
 	<(tail -c 300000 "$tmp/seven.out")
@@ -215,6 +227,7 @@ check dmesg__comes_back has seven/dmesg 'Linux version'
 
 check undeclared_report__3 code two 3
 check undeclared_report__named has two.err 'kernel log: .*WARNING: not declared'
+check damaged_file_system__named has two.err 'kernel log: .*pmem2 is damaged \(.*nlinks from 5'
 check undeclared_report__code_told has two.err "command's exit code: 137"
 check output__no_newline_added is "$(wc -l <"$tmp/two.out")" 0
 
