@@ -36,8 +36,8 @@ macro(deb component package section summary description)
 endmacro()
 
 set(CPACK_COMPONENTS_ALL)
-set(same "libmapdirect${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION})")
-deb(library libmapdirect${PROJECT_VERSION_MAJOR} libs
+set(same "libmapdirect${MAPDIRECT_SOVERSION} (= ${PROJECT_VERSION})")
+deb(library libmapdirect${MAPDIRECT_SOVERSION} libs
 	"RDMA to files on a DAX file system, under a layout lease"
 	"Registers ranges of DAX files as RDMA memory regions, and takes the regions
 down and up again when the file system has to move blocks.")
