@@ -21,6 +21,7 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR}/src/lib)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/modes.cmake)
 
 # deb COMPONENT PACKAGE SECTION SUMMARY DESCRIPTION [DEPENDS]
 macro(deb component package section summary description)
@@ -51,6 +52,7 @@ deb(dkms mapdirect-dkms kernel
 builds it for each installed kernel whose headers are there."
 	"dkms (>= 2.1.0.0), passwd")
 set(CPACK_DEBIAN_DKMS_PACKAGE_ARCHITECTURE all)
+set(CPACK_DEBIAN_DKMS_PACKAGE_RECOMMENDS "linux-headers-amd64 | linux-headers-generic")
 set(CPACK_DEBIAN_DKMS_PACKAGE_CONTROL_EXTRA
 	${CMAKE_CURRENT_BINARY_DIR}/dkms/postinst ${CMAKE_CURRENT_BINARY_DIR}/dkms/prerm)
 foreach(script postinst prerm)
