@@ -12,11 +12,13 @@
 static const char usage_text[] =
 	"usage: md_doctor [--json] [FILE | DIRECTORY]...\n"
 	"Says what this machine can do with mapdirect, and what is missing.\n"
-	"  FILE, DIRECTORY  say also whether it, or files in it, can be leased\n"
+	"  FILE, DIRECTORY  say also whether it, or files in it, can be leased; FILE may\n"
+	"                   be a device-dax\n"
 	"  --json           print one JSON object\n"
 	"  --help           print this\n"
 	"  --version        print the version\n"
-	"Changes nothing. In a directory it makes a file without a name for a moment.\n"
+	"Changes nothing, but opens FILE, which breaks leases of fcntl(2) on it. In a\n"
+	"directory it makes a file without a name for a moment.\n"
 	"Exit status: 0 ready, 1 something is missing, 2 usage.\n";
 
 static void examine(struct report *r, char *const *paths)

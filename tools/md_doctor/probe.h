@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * What is looked at, one file for each. A probe adds its findings to the
- * report and changes nothing on the machine. The root is that of tree.h.
+ * report and changes nothing on the machine, save that to open a file breaks
+ * leases of fcntl(2) on it. The root is that of tree.h.
  */
 #ifndef MD_DOCTOR_PROBE_H
 #define MD_DOCTOR_PROBE_H
@@ -24,8 +25,9 @@ void probe_pmem(struct report *r, const char *root, bool needed);
 void probe_mount(struct report *r, const char *root, bool needed);
 
 /*
- * A file or directory: what md_query() says of it. In a directory it is asked
- * of a file without a name. Of the root only the module's device is used.
+ * A file, directory or device-dax: what md_query() says of it. In a directory it
+ * is asked of a file without a name. Of the root only the module's device and the
+ * sizes of other devices are used.
  */
 void probe_path(struct report *r, const char *root, const char *path);
 

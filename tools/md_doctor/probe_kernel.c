@@ -86,7 +86,8 @@ static void check_config(struct report *r, const char *root, const char *release
 
 	if (!find_config(path, root, release)) {
 		report_add(r, STATUS_NOTE, "kernel configuration", NULL,
-			   "not known: there is no /boot/config-%s", release);
+			   "not known: no /boot/config-%s, nor one in /lib/modules/%s", release,
+			   release);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {

@@ -13,11 +13,21 @@
 #include "tree.h"
 
 #define DEVICE "/dev/mapdirect"
+#define ENROLL                                                                                     \
+	"; if its key is rejected: mokutil --import /var/lib/dkms/mok.pub, then reboot and enroll it"
 #define ONE_RELEASE "install module and library from one release, then load the module anew"
 
 static bool is_loaded(const char *root)
 {
 	return tree_exists(root, "/sys/module/mapdirect");
+}
+
+/* "none [integrity] confidentiality"; then only modules that are signed load. */
+static bool is_locked_down(const char *root)
+{
+	char line[TREE_LINE];
+
+	return tree_line(line, root, "/sys/kernel/security/lockdown") && !strstr(line, "[none]");
 }
 
 static void check_module(struct report *r, const char *root)
@@ -30,17 +40,17 @@ static void check_module(struct report *r, const char *root)
 	if (is_loaded(root) && installed) {
 		report_add(r, STATUS_OK, "module", NULL, "loaded, and installed for %s", release);
 	} else if (is_loaded(root)) {
-		report_add(r, STATUS_NOTE, "module", NULL,
-			   "loaded, but not installed for %s: gone when it restarts", release);
+		report_add(r, STATUS_NOTE, "module", NULL, "loaded by hand: gone after a reboot");
 	} else if (installed) {
 		report_add(r, STATUS_MISSING, "module", NULL, "installed, but not loaded");
-		report_remedy(r, "as root: modprobe mapdirect");
+		report_remedy(r, "as root: modprobe mapdirect%s",
+			      is_locked_down(root) ? ENROLL : "");
 	} else {
 		report_add(r, STATUS_MISSING, "module", NULL, "not installed for %s", release);
 		report_remedy(
 			r,
-			"as root: install mapdirect-dkms and linux-headers-%s, then modprobe mapdirect",
-			release);
+			"as root: install mapdirect-dkms (the README says how) and linux-headers-%s, then modprobe mapdirect%s",
+			release, is_locked_down(root) ? ENROLL : "");
 	}
 }
 
@@ -59,7 +69,7 @@ static void cannot_open(struct report *r, const char *path)
 		report_add(r, STATUS_MISSING, "device", DEVICE, "for root only");
 		report_remedy(
 			r,
-			"as root: install 60-mapdirect.rules, then udevadm control --reload; udevadm trigger");
+			"as root: groupadd --system mapdirect, install 60-mapdirect.rules; then udevadm control --reload; udevadm trigger");
 	} else if (err == EACCES || err == EPERM) {
 		report_add(r, STATUS_MISSING, "device", DEVICE, "no permission to open it");
 		report_remedy(r, "as root: adduser USER mapdirect; then log in again");
