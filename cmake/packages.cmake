@@ -10,7 +10,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 # Would become the first line of every package's description.
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
-set(CPACK_PACKAGE_CONTACT "the mapdirect developers <mapdirect@localhost>")
+set(CPACK_PACKAGE_CONTACT "the mapdirect authors <mapdirect@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -42,6 +42,7 @@ deb(library libmapdirect${MAPDIRECT_SOVERSION} libs
 	"RDMA to files on a DAX file system, under a layout lease"
 	"Registers ranges of DAX files as RDMA memory regions, and takes the regions
 down and up again when the file system has to move blocks.")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mapdirect-dkms)
 deb(dev libmapdirect-dev libdevel
 	"headers, static library and man pages of libmapdirect"
 	"What is needed to build programs with libmapdirect."
