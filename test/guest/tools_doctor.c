@@ -207,15 +207,21 @@ static void doctor__xfs_by_inode__by_its_mark(const void *unused)
 	scratch_restore();
 }
 
-/* Proves: a device-dax is judged by what it can be mapped as, the whole of it. */
+/*
+ * Proves: a device-dax is judged by what it can be mapped as, the whole of it, and
+ * needs no leases.
+ */
 static void doctor__device_dax__ready(const void *unused)
 {
 	const char *path = dax_mode_enter();
-	int status = doctor(path);
+	int status;
 
 	(void)unused;
+	knob_set(KNOB_LEASES_ENABLE, 0);
+	status = doctor(path);
 	dax_mode_leave();
 	CHECK_EQ(status, 0);
+	CHECK(says("note", "leases: switched off"));
 	CHECK(says_path("ok", path, "a device-dax without a file system"));
 	CHECK(says("note", "device-dax dax"));
 }

@@ -82,7 +82,7 @@ static bool kernel(const char *release, const char *arch, enum status status)
 	forget();
 	fake_file("/proc/sys/kernel/osrelease", release);
 	fake_file("/proc/sys/kernel/arch", arch);
-	probe_kernel(&report, fake_root);
+	probe_kernel(&report, fake_root, true);
 	return found(status, "kernel", NULL, release);
 }
 
@@ -109,13 +109,13 @@ static bool config(const char *text, enum status status, const char *words)
 {
 	forget();
 	fake_file("/boot/config-" KERNEL, text);
-	probe_kernel(&report, fake_root);
+	probe_kernel(&report, fake_root, true);
 	return found(status, "kernel configuration", NULL, words);
 }
 
 static void kernel__option_not_set__missing_by_its_name(void)
 {
-	probe_kernel(&report, fake_root);
+	probe_kernel(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_OK, "kernel configuration", NULL, "layout leases"));
 	CU_ASSERT(config("CONFIG_FS_DAX=y\n# CONFIG_EXPORTFS_BLOCK_OPS is not set\n"
 			 "CONFIG_INFINIBAND_USER_ACCESS=m\n",
@@ -128,11 +128,11 @@ static void kernel__option_not_set__missing_by_its_name(void)
 static void kernel__configuration_elsewhere_or_not_there__read_or_note(void)
 {
 	fake_remove("/boot/config-" KERNEL);
-	probe_kernel(&report, fake_root);
+	probe_kernel(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_NOTE, "kernel configuration", NULL, "nor one in /lib/modules/"));
 	forget();
 	fake_file("/lib/modules/" KERNEL "/build/.config", "CONFIG_FS_DAX=y\n");
-	probe_kernel(&report, fake_root);
+	probe_kernel(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "kernel configuration", NULL, "BLOCK_OPS"));
 }
 
@@ -140,7 +140,7 @@ static void kernel__configuration_elsewhere_or_not_there__read_or_note(void)
 
 static void module__loaded_and_installed__ok(void)
 {
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_OK, "module", NULL, "installed for " KERNEL));
 	CU_ASSERT(found(STATUS_OK, "device", "/dev/mapdirect", "huge"));
 	CU_ASSERT_EQUAL(report_missing(&report), 0);
@@ -150,7 +150,7 @@ static void module__not_loaded__missing_with_a_remedy_that_fits(void)
 {
 	fake_remove("/sys/module/mapdirect");
 	fake_remove("/dev/mapdirect");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "module", NULL, "not loaded"));
 	CU_ASSERT_STRING_EQUAL(remedy_of("module"), "as root: modprobe mapdirect");
 	/* One thing is missing, not two. */
@@ -158,7 +158,7 @@ static void module__not_loaded__missing_with_a_remedy_that_fits(void)
 	forget();
 	fake_file("/lib/modules/" KERNEL "/modules.dep", "kernel/drivers/notmapdirect.ko:\n"
 							 "kernel/x/mapdirect_other.ko:\n");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "module", NULL, "not installed for " KERNEL));
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("module"), "linux-headers-" KERNEL));
 }
@@ -166,7 +166,7 @@ static void module__not_loaded__missing_with_a_remedy_that_fits(void)
 static void module__loaded_by_hand__note(void)
 {
 	fake_remove("/lib/modules/" KERNEL "/modules.dep");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_NOTE, "module", NULL, "loaded by hand: gone after a reboot"));
 }
 
@@ -174,15 +174,15 @@ static void module__kernel_locked_down__remedy_says_how_to_enroll_a_key(void)
 {
 	fake_remove("/sys/module/mapdirect");
 	fake_file("/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT_STRING_EQUAL(remedy_of("module"), "as root: modprobe mapdirect");
 	forget();
 	fake_file("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("module"), "mokutil --import"));
 	forget();
 	fake_remove("/lib/modules/" KERNEL "/modules.dep");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("module"), "mokutil --import"));
 }
 
@@ -190,25 +190,25 @@ static void module__file_is_compressed__installed(void)
 {
 	fake_remove("/sys/module/mapdirect");
 	fake_file("/lib/modules/" KERNEL "/modules.dep", "updates/mapdirect.ko.zst: x.ko\n");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "module", NULL, "installed, but not loaded"));
 }
 
 static void device__not_there_or_another__missing(void)
 {
 	fake_remove("/dev/mapdirect");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "device", "/dev/mapdirect", "not there"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("device"), "udev"));
 	forget();
 	fake_file("/dev/mapdirect", "");
 	answer.abi = 0;
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "device", "/dev/mapdirect", "not a device"));
 	forget();
 	fake_remove("/dev/mapdirect");
 	fake_dir("/dev/mapdirect");
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "device", "/dev/mapdirect", "cannot be opened"));
 	CU_ASSERT_STRING_NOT_EQUAL(remedy_of("device"), "");
 }
@@ -216,21 +216,44 @@ static void device__not_there_or_another__missing(void)
 static void device__other_interface__missing(void)
 {
 	answer.abi++;
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "device", "/dev/mapdirect", "interface 2, mode 1"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("device"), "one release"));
 	forget();
 	answer.abi--;
 	answer.mode++;
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "device", "/dev/mapdirect", "interface 1, mode 2"));
 }
 
 static void device__test_build__warn(void)
 {
 	answer.features |= MAPDIRECT_FEATURE_TESTING;
-	probe_module(&report, fake_root);
+	probe_module(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_WARN, "device", "/dev/mapdirect", "test build"));
+}
+
+/* ---- for a device-dax --------------------------------------------------- */
+
+static void system__module_not_needed__its_lack_is_noted(void)
+{
+	fake_file("/proc/sys/kernel/osrelease", "7.3.4");
+	fake_file("/lib/modules/7.3.4/config", "CONFIG_FS_DAX=y\n");
+	fake_file("/proc/sys/fs/leases-enable", "0\n");
+	answer.abi = 0;
+	probe_kernel(&report, fake_root, false);
+	probe_module(&report, fake_root, false);
+	probe_limits(&report, fake_root, false);
+	CU_ASSERT(found(STATUS_NOTE, "kernel", NULL, "the module is for Linux"));
+	CU_ASSERT(found(STATUS_NOTE, "kernel configuration", NULL, "without"));
+	CU_ASSERT(found(STATUS_NOTE, "device", "/dev/mapdirect", "not a device"));
+	CU_ASSERT(found(STATUS_NOTE, "leases", NULL, "switched off"));
+	CU_ASSERT_EQUAL(report_missing(&report), 0);
+	forget();
+	fake_remove("/sys/module/mapdirect");
+	probe_module(&report, fake_root, false);
+	CU_ASSERT(found(STATUS_NOTE, "module", NULL, "not installed"));
+	CU_ASSERT_EQUAL(report_missing(&report), 0);
 }
 
 /* ---- rights ------------------------------------------------------------- */
@@ -307,7 +330,7 @@ static bool memlock(const char *soft, enum status status)
 	forget();
 	snprintf(text, sizeof(text), "Max locked memory         %-20s 99999999999 bytes\n", soft);
 	fake_file("/proc/self/limits", text);
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	return found(status, "RLIMIT_MEMLOCK", NULL, "");
 }
 
@@ -329,27 +352,27 @@ static void limits__memlock__missing_below_two_pages(void)
 
 static void limits__leases_off__missing(void)
 {
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_OK, "leases", NULL, "on"));
 	forget();
 	fake_file("/proc/sys/fs/leases-enable", "0\n");
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_MISSING, "leases", NULL, "off"));
 	CU_ASSERT_STRING_EQUAL(remedy_of("leases"), "as root: sysctl fs.leases-enable=1");
 	forget();
 	fake_remove("/proc/sys/fs/leases-enable");
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_NOTE, "leases", NULL, "not known"));
 }
 
 static void limits__deadline__time_and_cap(void)
 {
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_OK, "deadline of a break", NULL, "45 s, the module's cap is 60000"));
 	forget();
 	fake_file("/proc/sys/fs/lease-break-time", "0\n");
 	fake_remove("/sys/module/mapdirect");
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	CU_ASSERT(found(STATUS_NOTE, "deadline of a break", NULL, "is 0, the module's cap"));
 }
 
@@ -357,7 +380,7 @@ static bool cap(const char *ms, enum status status, const char *words)
 {
 	forget();
 	fake_file("/sys/module/mapdirect/parameters/break_cap_ms", ms);
-	probe_limits(&report, fake_root);
+	probe_limits(&report, fake_root, true);
 	return found(status, "deadline of a break", NULL, words);
 }
 
@@ -383,6 +406,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(device__not_there_or_another__missing),
 	UNIT_CASE(device__other_interface__missing),
 	UNIT_CASE(device__test_build__warn),
+	UNIT_CASE(system__module_not_needed__its_lack_is_noted),
 	UNIT_CASE(rights__user__by_effective_ids_and_groups),
 	UNIT_CASE(rights__member_of_many_groups__found_among_them),
 	UNIT_CASE(rights__capabilities__by_their_bits),

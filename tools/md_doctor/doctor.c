@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "probe.h"
 
@@ -21,20 +22,31 @@ static const char usage_text[] =
 	"directory it makes a file without a name for a moment.\n"
 	"Exit status: 0 ready, 1 something is missing, 2 usage.\n";
 
+/* Is one of them something else than a device, or is nothing named? */
+static bool for_files(char *const *paths)
+{
+	bool found = !*paths;
+	struct stat st;
+
+	for (; *paths; paths++)
+		found |= stat(*paths, &st) || !S_ISCHR(st.st_mode);
+	return found;
+}
+
 static void examine(struct report *r, char *const *paths)
 {
 	static const char root[] = "";
-	bool named = *paths;
+	bool named = *paths, leases = for_files(paths);
 
-	probe_kernel(r, root);
-	probe_module(r, root);
+	probe_kernel(r, root, leases);
+	probe_module(r, root, leases);
 	probe_pmem(r, root, !named);
 	probe_mount(r, root, !named);
 	for (; *paths; paths++)
 		probe_path(r, root, *paths);
 	probe_rdma(r, root);
 	probe_rights(r, root);
-	probe_limits(r, root);
+	probe_limits(r, root, leases);
 }
 
 int main(int argc, char **argv)

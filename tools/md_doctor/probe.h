@@ -9,11 +9,14 @@
 
 #include "report.h"
 
-/* Version and configuration of the kernel. */
-void probe_kernel(struct report *r, const char *root);
+/*
+ * Version and configuration of the kernel. They are a lack only if the module is
+ * @needed, which a device-dax does without; and so below.
+ */
+void probe_kernel(struct report *r, const char *root, bool needed);
 
 /* The module's file, the module in the kernel, its device. */
-void probe_module(struct report *r, const char *root);
+void probe_module(struct report *r, const char *root, bool needed);
 
 /*
  * Namespaces of persistent memory, device-dax. With @needed it is a lack if
@@ -21,7 +24,7 @@ void probe_module(struct report *r, const char *root);
  */
 void probe_pmem(struct report *r, const char *root, bool needed);
 
-/* File systems mounted on DAX devices; @needed as above. */
+/* File systems mounted on DAX devices; @needed likewise. */
 void probe_mount(struct report *r, const char *root, bool needed);
 
 /*
@@ -38,6 +41,6 @@ void probe_rdma(struct report *r, const char *root);
 void probe_rights(struct report *r, const char *root);
 
 /* RLIMIT_MEMLOCK, and the settings of leases. */
-void probe_limits(struct report *r, const char *root);
+void probe_limits(struct report *r, const char *root, bool needed);
 
 #endif

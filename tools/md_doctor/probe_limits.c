@@ -48,14 +48,15 @@ static void check_memlock(struct report *r, const char *root)
 		report_remedy(r, "%s", remedy);
 }
 
-static void check_leases(struct report *r, const char *root)
+static void check_leases(struct report *r, const char *root, bool needed)
 {
 	long long enabled = tree_number(root, "/proc/sys/fs/leases-enable");
 
 	if (enabled < 0) {
 		report_add(r, STATUS_NOTE, "leases", NULL, "not known whether they are on");
 	} else if (!enabled) {
-		report_add(r, STATUS_MISSING, "leases", NULL, "switched off");
+		report_add(r, needed ? STATUS_MISSING : STATUS_NOTE, "leases", NULL,
+			   "switched off");
 		report_remedy(r, "as root: sysctl fs.leases-enable=1");
 	} else {
 		report_add(r, STATUS_OK, "leases", NULL, "switched on");
@@ -85,9 +86,9 @@ static void check_deadline(struct report *r, const char *root)
 	}
 }
 
-void probe_limits(struct report *r, const char *root)
+void probe_limits(struct report *r, const char *root, bool needed)
 {
 	check_memlock(r, root);
-	check_leases(r, root);
+	check_leases(r, root, needed);
 	check_deadline(r, root);
 }
