@@ -10,7 +10,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 # Would become the first line of every package's description.
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
-set(CPACK_PACKAGE_CONTACT "the mapdirect developers <mapdirect@localhost>")
+set(CPACK_PACKAGE_CONTACT "the mapdirect authors <mapdirect@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -21,6 +21,7 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR}/src/lib)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/modes.cmake)
 
 # deb COMPONENT PACKAGE SECTION SUMMARY DESCRIPTION [DEPENDS]
 macro(deb component package section summary description)
@@ -36,11 +37,12 @@ macro(deb component package section summary description)
 endmacro()
 
 set(CPACK_COMPONENTS_ALL)
-set(same "libmapdirect${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION})")
-deb(library libmapdirect${PROJECT_VERSION_MAJOR} libs
+set(same "libmapdirect${MAPDIRECT_SOVERSION} (= ${PROJECT_VERSION})")
+deb(library libmapdirect${MAPDIRECT_SOVERSION} libs
 	"RDMA to files on a DAX file system, under a layout lease"
 	"Registers ranges of DAX files as RDMA memory regions, and takes the regions
 down and up again when the file system has to move blocks.")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mapdirect-dkms)
 deb(dev libmapdirect-dev libdevel
 	"headers, static library and man pages of libmapdirect"
 	"What is needed to build programs with libmapdirect."
@@ -51,6 +53,7 @@ deb(dkms mapdirect-dkms kernel
 builds it for each installed kernel whose headers are there."
 	"dkms (>= 2.1.0.0), passwd")
 set(CPACK_DEBIAN_DKMS_PACKAGE_ARCHITECTURE all)
+set(CPACK_DEBIAN_DKMS_PACKAGE_RECOMMENDS "linux-headers-amd64 | linux-headers-generic")
 set(CPACK_DEBIAN_DKMS_PACKAGE_CONTROL_EXTRA
 	${CMAKE_CURRENT_BINARY_DIR}/dkms/postinst ${CMAKE_CURRENT_BINARY_DIR}/dkms/prerm)
 foreach(script postinst prerm)

@@ -33,7 +33,7 @@ void timeline_released(const struct md_event *ev, FILE *table)
 	const struct md_timeline *t = &ev->timeline;
 
 	step(t, t->broken, "the kernel noticed");
-	step(t, t->noticed, "the library knows: no new use, region or grant");
+	step(t, t->noticed, "the library knows: no new use, no new region");
 	step(t, t->told, "the application was told");
 	step(t, t->drained, "the client has stopped, nothing is under way");
 	step(t, t->fenced, "fence, where somebody did not stop");

@@ -3,6 +3,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mapdirect/mapdirect.h>
@@ -28,11 +29,13 @@ static void hold(const char *addr, const char *path)
 	struct target target;
 	struct md_map *map;
 	struct md_mr *mr;
+	struct stat st;
 	struct conn c;
 	char done;
 	int fd;
 
-	MUST((fd = open(path, O_RDWR | O_CREAT, 0644)) >= 0 && !ftruncate(fd, LENGTH));
+	MUST((fd = open(path, O_RDWR | O_CREAT, 0644)) >= 0 && !fstat(fd, &st));
+	MUST(st.st_size >= LENGTH || !ftruncate(fd, LENGTH));
 	MUST(listener = conn_listen(addr, PORT));
 	MD_MUST(ctx = md_open(NULL));
 	MD_MUST(map = md_map(ctx, fd, 0, LENGTH, &attr));

@@ -14,7 +14,7 @@
  *   default of every member. Of one that the library fills, only as much as
  *   the size has room for is written.
  * - After fork(2) the child's copy of a context is dead: every call on it or
- *   on what came from it fails with ECHILD.
+ *   on what came from it that can fail does, with ECHILD.
  *
  * See mapdirect(7) for the model: leases, breaks, the deadline.
  */
@@ -118,10 +118,11 @@ int md_fd(struct md_context *ctx);
  * Handles lease events and timers: all steps of a break that can be done now.
  * Never waits for peers, uses or acknowledgements; it can take as long as the
  * kernel takes to deregister the regions or, on restore, to lease and register
- * the range again. Only one thread at a time may call it. A break that nobody
- * processes runs into the kernel's deadline, and the process is killed.
+ * the range again. Only one thread at a time may call it, one that waits in
+ * md_get_event() included. A break that nobody processes runs into the kernel's
+ * deadline, and the process is killed.
  *
- * Returns 0. errno: EINVAL (the context has a service thread), ECHILD.
+ * Returns 0. errno: EINVAL (no context, or it has a service thread), ECHILD.
  */
 int md_process(struct md_context *ctx);
 
@@ -146,9 +147,10 @@ enum md_provider {
  * struct md_query_result - what md_query() found
  * @size:               in: sizeof(struct md_query_result)
  * @provider:           who could lease the range without being asked for by
- *                      name; MD_PROVIDER_NONE if nobody
- * @error:              0, or the errno that md_map() without MD_MAP_ALLOCATE
- *                      would fail with
+ *                      name; MD_PROVIDER_NONE if nobody, and for a file without
+ *                      the module
+ * @error:              0, or one of the errnos that md_map() without
+ *                      MD_MAP_ALLOCATE would fail with
  * @file_size:          bytes
  * @unallocated_offset: file offset of the first hole or unwritten extent in
  *                      the range (MD_MAP_ALLOCATE would fill it)
@@ -189,7 +191,7 @@ struct md_query_result {
  * overlapping lease, RLIMIT_MEMLOCK) is not foreseen. Does file system calls,
  * so it can block on a slow one.
  *
- * errno: EINVAL (result), EBADF, ECHILD.
+ * errno: EINVAL (no context, or result), EBADF, ECHILD.
  */
 int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 	     struct md_query_result *result);
@@ -251,18 +253,20 @@ enum md_map_state {
  * the call goes on. With MD_OPEN_NO_THREAD, another thread has to call
  * md_process() meanwhile if the context has other maps. A break that comes
  * during the call makes it fail with EAGAIN. Blocks that MD_MAP_ALLOCATE has
- * added stay in the file if the call fails after that (ECANCELED or ENOSPC, say). What the range shares with other files
- * (reflink) is copied first, which takes space and breaks leases that others
- * hold on the file.
+ * added stay in the file if the call fails after that (ECANCELED or ENOSPC, say).
+ * What the range shares with other files (reflink) is copied first, which takes
+ * space and breaks leases that others hold on the file.
  *
  * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (neither kind of file), EACCES (not
- * open for reading and writing, or no permission for the device), ENODEV (not
- * DAX), EOPNOTSUPP (file system or provider, or volatile memory without its
- * provider's name), ENXIO (beyond the end of the file), ENODATA (not allocated,
- * and no MD_MAP_ALLOCATE), EPERM (not the owner), ENOLCK (leases-enable is 0),
- * EEXIST (overlaps another lease), EAGAIN (break under way; MD_PROVIDER_FCNTL:
- * open elsewhere), EBUSY (extents not stable), ECANCELED (@attr->cancel),
- * ENOENT (no module), ENOMEM, ENOSPC, EIO, EMFILE, ENFILE, ECHILD.
+ * open for reading and writing, or no permission for the device or to open the
+ * file once more), ENODEV (not DAX), EOPNOTSUPP (file system or provider, or
+ * volatile memory without its provider's name), ENXIO (beyond the end of the
+ * file), ENODATA (not allocated, and no MD_MAP_ALLOCATE), EPERM (not the owner),
+ * ENOLCK (leases-enable is 0), EEXIST (overlaps another lease), EAGAIN (break
+ * under way; MD_PROVIDER_FCNTL: open elsewhere), EBUSY (extents not stable),
+ * EADDRNOTAVAIL (something else was mapped over the library's mapping meanwhile),
+ * ECANCELED (@attr->cancel), ENOENT (no module, or no /proc), ENOMEM, ENOSPC, EIO,
+ * EMFILE, ENFILE, ECHILD.
  */
 struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t length,
 		      const struct md_map_attr *attr);
@@ -306,8 +310,8 @@ enum md_provider md_map_provider(const struct md_map *map);
  * it is open the lease stays, unless it is open for longer than the drain
  * budget of a break. No lock, no system call.
  *
- * errno: EAGAIN (no lease now: retry after MD_EVENT_RESTORED), ESTALE (lost),
- * ECHILD.
+ * errno: EINVAL (no map), EAGAIN (no lease now: retry after MD_EVENT_RESTORED),
+ * ESTALE (lost), ECHILD.
  */
 int md_map_get(struct md_map *map);
 
@@ -326,16 +330,18 @@ void md_map_put(struct md_map *map);
  * @length: bytes; offset + length within the map
  *
  * Flushes CPU caches (libpmem); with MD_PROVIDER_FCNTL it writes back to the
- * file, and is as durable as the file system makes it. What a peer wrote is covered if it is known to
- * be complete: a message that the peer sent over the same adapter after the
- * write completed has been received here, or the peer has read it back by RDMA
- * (with IBV_ACCESS_RELAXED_ORDERING only the latter), see mapdirect(7). Works
- * in an open use also while a break is under way; the break waits for it.
+ * file, and is as durable as the file system makes it. What a peer wrote is
+ * covered if it is known to be complete: a message that the peer sent over the
+ * same adapter after the write completed has been received here, or the peer has
+ * read it back by RDMA (with IBV_ACCESS_RELAXED_ORDERING only the latter), see
+ * mapdirect(7). Works in an open use also while a break is under way; the break
+ * waits for it.
  * Durable data stays in the file across any break, save what the breaker
  * itself removes. Blocks for the flush.
  *
- * errno: EINVAL (range), EAGAIN (no lease any more), ESTALE (lost), ECHILD;
- * MD_PROVIDER_FCNTL: what msync(2) fails with.
+ * errno: EINVAL (no map, or range), EAGAIN (no lease any more), ESTALE (lost),
+ * ECHILD; MD_PROVIDER_FCNTL: what msync(2) and MADV_POPULATE_WRITE of madvise(2)
+ * fail with, EFAULT if the caller itself has made the file shorter.
  */
 int md_persist(struct md_map *map, size_t offset, size_t length);
 
@@ -358,9 +364,9 @@ int md_release(struct md_map *map);
  * @map: a map
  *
  * Needed without MD_MAP_RESTORE, or after md_release(); otherwise cuts short
- * the pause before the next try. Waits only for the step that a break is in:
- * MD_EVENT_RESTORED or MD_EVENT_LOST tells. Starts only when no use is open. Nothing to do on a
- * LIVE map is success.
+ * the pause before the next try. Does not wait: MD_EVENT_RESTORED or MD_EVENT_LOST
+ * tells. The restore starts only when no use is open. Nothing to do on a LIVE map
+ * is success.
  *
  * errno: EINVAL (no map), ESTALE (lost), ECHILD.
  */
@@ -437,7 +443,8 @@ int md_dereg_mr(struct md_mr *mr);
  * The library does nothing else to it. Works in every state of the map, and
  * waits for the step that a break or a restore of it is in.
  *
- * errno: EINVAL (no map, no queue pair, or a peer), EEXIST (attached already), ENOMEM, ECHILD.
+ * errno: EINVAL (no map, no queue pair, or a peer), EEXIST (attached already),
+ * ENOMEM, ECHILD.
  */
 int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
 
@@ -449,8 +456,8 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
  * Its MD_EVENT_QP_FENCED, if not fetched yet, is dropped. Waits for the step
  * that a break is in; after it, no break touches the queue pair.
  *
- * errno: EINVAL (no map, no queue pair), ENOENT (not attached), EBUSY (its event was fetched and not
- * acknowledged), ECHILD.
+ * errno: EINVAL (no map, no queue pair), ENOENT (not attached), EBUSY (its event
+ * was fetched and not acknowledged), ECHILD.
  */
 int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
 
@@ -463,9 +470,10 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
  * does not answer. Stops traffic; the barrier is the deregistration that the
  * break does next. Reported by MD_EVENT_QP_FENCED. Nothing to do on one
  * that was fenced already. Blocks for ibv_modify_qp(3), and waits for the step
- * that a break is in.
+ * that a break or a restore is in.
  *
- * errno: EINVAL (no map, no queue pair), ENOENT (not attached), ECHILD, and what ibv_modify_qp() fails with.
+ * errno: EINVAL (no map, no queue pair), ENOENT (not attached), ECHILD, and what
+ * ibv_modify_qp() fails with.
  */
 int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
 
@@ -473,7 +481,7 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
 
 enum md_event_type {
 	MD_EVENT_BREAK = 1, /* stop using the map, put uses, then ack this event */
-	MD_EVENT_QP_FENCED, /* an attached queue pair was set to the error state */
+	MD_EVENT_QP_FENCED, /* @qp was set to the error state; not if there is an @error */
 	MD_EVENT_RELEASED,  /* the lease is gone; @timeline tells how it went */
 	MD_EVENT_RESTORED,  /* leased and registered again, with new keys */
 	MD_EVENT_LOST,	    /* it will not come back; @error and @message say why */
@@ -531,7 +539,8 @@ struct md_timeline {
  * @breaker_comm: name of that thread, or ""
  * @qp:           QP_FENCED: the queue pair
  * @peer:         QP_FENCED: as attached
- * @error:        LOST, LATE: an errno
+ * @error:        LOST, LATE: an errno; QP_FENCED: 0, or why @qp could not be set to
+ *                the error state (deregistration ends its access all the same)
  * @timeline:     so far
  * @message:      a sentence for a log
  * @user_data:    as in struct md_map_attr
@@ -563,13 +572,15 @@ struct md_event {
  * @ctx:        a context
  * @event:      out
  * @timeout_ms: 0 does not wait, -1 waits for ever. With MD_OPEN_NO_THREAD a
- *              waiting call runs md_process() meanwhile
+ *              waiting call runs md_process() meanwhile, and so is the one
+ *              thread that may
  *
  * Every kind of event has one preallocated place per map (QP_FENCED: per
  * attachment), so none is lost and nothing is allocated in a break. The event
  * stays valid until md_ack_event(). No lock is held: any call may follow.
  *
- * errno: EAGAIN (none within the time), EINTR, ECHILD.
+ * errno: EINVAL (no context, no @event), EAGAIN (none within the time), EINTR,
+ * ECHILD.
  */
 int md_get_event(struct md_context *ctx, struct md_event **event, int timeout_ms);
 

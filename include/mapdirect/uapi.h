@@ -58,15 +58,17 @@ struct mapdirect_info {
  *              MAP_SHARED_VALIDATE | MAP_SYNC and PROT_READ | PROT_WRITE. This
  *              mapping is the anchor: it carries the notice of truncate and
  *              hole punch, so it must stay. Unmapping any part of it is a break.
- * @generation: out: the number of this lease; it only rises
+ * @generation: in: 0; out: the number of this lease, which only increases
  *
  * errno:
  *   EINVAL        unaligned or empty range or address, unknown flag,
- *                 reserved field not 0
- *   EOVERFLOW     offset + length or addr + length wraps around
+ *                 @generation not 0
+ *   EOVERFLOW     the range ends beyond the largest file, or addr + length
+ *                 beyond the address space
  *   EBADF         @fd is not an open file descriptor
  *   EBADFD        @fd is not a regular file
- *   EACCES        @fd is not open for both reading and writing
+ *   EACCES        @fd is not open for both reading and writing, or a security
+ *                 module does not let the caller open the file once more
  *   ENODEV        the file is not accessed by DAX
  *   EOPNOTSUPP    its file system is not known to break layout leases before
  *                 it moves blocks on this kernel
@@ -82,6 +84,8 @@ struct mapdirect_info {
  *                 kept the inode locked for a second: retry
  *   EBUSY         the extents did not hold still during the call
  *   ENOMEM        no memory, or RLIMIT_MEMLOCK would be exceeded
+ *   EMFILE,
+ *   ENFILE        no file descriptor left, or no open file
  *   EFAULT        a page could not be faulted in: no space, or an I/O error
  *   EINTR         a signal came while pages were faulted in (what was allocated
  *                 by then stays, and a repeated call gets further), or a fatal

@@ -168,7 +168,7 @@ void md__kmod_check(struct md_context *ctx, const struct md__range *range,
 		goto refused;
 	snprintf(
 		result->reason, sizeof(result->reason),
-		"the kernel module would lease %s; who has not ended a break after %u ms is killed",
+		"the kernel module would lease %s; a holder that has not ended a break within %u ms is killed",
 		range->text, longest_break(result));
 	return;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +59,10 @@ static const char *rdma_address(void)
 	return addr;
 }
 
-/* Proves: the line that the second process writes is in the file when both have ended. */
+/*
+ * Proves: the line that the second process writes is in the file when both have
+ * ended, and what the file had behind its first page still is.
+ */
 static void lib_hello__two_processes__line_is_in_the_file(const void *unused)
 {
 	const char *addr = rdma_address();
@@ -66,16 +70,19 @@ static void lib_hello__two_processes__line_is_in_the_file(const void *unused)
 	struct program holder = { .argv = { HELLO, addr, file.path }, .out = -1 };
 	struct program peer = { .argv = { HELLO, addr }, .out = -1 };
 	char line[sizeof(GREETING)] = "";
+	struct stat st;
 	pid_t held;
 
 	(void)unused;
-	holder_file(&file, suite_fs[0], "leased", 4096);
+	holder_file(&file, suite_fs[0], "leased", 8192);
 	/* As the README has it: the second may be there before the first listens. */
 	held = start(&holder);
 	child_finish(start(&peer));
 	child_finish(held);
 	CHECK_EQ(pread(file.fd, line, strlen(GREETING), 0), (ssize_t)strlen(GREETING));
 	CHECK(!strcmp(line, GREETING));
+	CHECK(!fstat(file.fd, &st));
+	CHECK_EQ(st.st_size, 8192);
 }
 
 static void check_summary(int from)

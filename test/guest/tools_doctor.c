@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "dax_mode.h"
 #include "holder.h"
 #include "knob.h"
 #include "scratch.h"
@@ -164,7 +165,8 @@ static void doctor__user_without_rights__missing(const void *unused)
 {
 	(void)unused;
 	CHECK_EQ(doctor_as(NOBODY, NULL), 1);
-	CHECK(says("missing", "device /dev/mapdirect: "));
+	CHECK(says("missing",
+		   "device /dev/mapdirect: for root only\n         -> as root: groupadd"));
 	CHECK(says("note", "user: uid 65534"));
 	CHECK(says("note", "CAP_LEASE: not there"));
 	CHECK(says("ok", "module: ") || says("note", "module: "));
@@ -214,6 +216,25 @@ static void doctor__xfs_by_inode__by_its_mark(const void *unused)
 	scratch_restore();
 }
 
+/*
+ * Proves: a device-dax is judged by what it can be mapped as, the whole of it, and
+ * needs no leases.
+ */
+static void doctor__device_dax__ready(const void *unused)
+{
+	const char *path = dax_mode_enter();
+	int status;
+
+	(void)unused;
+	knob_set(KNOB_LEASES_ENABLE, 0);
+	status = doctor(path);
+	dax_mode_leave();
+	CHECK_EQ(status, 0);
+	CHECK(says("note", "leases: switched off"));
+	CHECK(says_path("ok", path, "a device-dax without a file system"));
+	CHECK(says("note", "device-dax dax"));
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(doctor__prepared_machine__ready),
 	SUITE_CASE(doctor__file__by_what_md_query_says),
@@ -222,6 +243,7 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(doctor__user_without_rights__missing),
 	SUITE_CASE(doctor__ext4__missing),
 	SUITE_CASE(doctor__xfs_by_inode__by_its_mark),
+	SUITE_CASE(doctor__device_dax__ready),
 	{},
 };
 

@@ -157,6 +157,7 @@ static void rdma__device_nodes__missing_unless_they_can_be_opened(void)
 	fake_dir("/dev/infiniband/uverbs0");
 	probe_rdma(&report, fake_root);
 	CU_ASSERT(found(STATUS_MISSING, "/dev/infiniband", "uverbs*", "0 of 1"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("/dev/infiniband"), "container"));
 	forget();
 	fake_file("/dev/infiniband/uverbs1", "");
 	probe_rdma(&report, fake_root);

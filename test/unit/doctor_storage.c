@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dax_device.h"
 #include "fake_tree.h"
 #include "probe.h"
 
@@ -56,7 +58,7 @@ static void pmem__device_dax__note(void)
 {
 	fake_file("/sys/bus/dax/devices/dax1.0/size", "4194304\n");
 	probe_pmem(&report, fake_root, true);
-	CU_ASSERT(found(STATUS_NOTE, "device-dax", "dax1.0", "4 MiB"));
+	CU_ASSERT(found(STATUS_NOTE, "device-dax", "dax1.0", "4 MiB without a file system"));
 }
 
 /* ---- mounts ------------------------------------------------------------- */
@@ -84,6 +86,19 @@ static void mount__xfs__by_its_dax_option(void)
 	CU_ASSERT(mounted("xfs /dev/pmem0 rw,nodax=always", STATUS_WARN, "dax=inode"));
 	CU_ASSERT(found(STATUS_MISSING, "mount", NULL, "no XFS in DAX mode"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("mount"), "dax=always"));
+}
+
+static void mount__xfs_read_only__warn(void)
+{
+	CU_ASSERT(mounted("xfs /dev/pmem0 ro,dax=always", STATUS_WARN, "read-only"));
+	CU_ASSERT(found(STATUS_MISSING, "mount", NULL, "no XFS in DAX mode"));
+	CU_ASSERT_STRING_EQUAL(remedy_of("mount"), "as root: mount -o remount,rw /mnt/a b\\");
+	forget();
+	/* Only this mount of it is. */
+	fake_file("/proc/self/mountinfo",
+		  "39 22 259:0 / /mnt ro,relatime - xfs /dev/pmem0 rw,dax=always\n");
+	probe_mount(&report, fake_root, true);
+	CU_ASSERT(found(STATUS_WARN, "mount", "/mnt", "read-only"));
 }
 
 static void mount__ext4__note_and_none_to_lease_on(void)
@@ -178,11 +193,68 @@ static void path__cannot_be_opened__missing(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("path"), "XFS"));
 }
 
+static void path__leased_by_fcntl__told_so(void)
+{
+	char file[PATH_MAX];
+	int fd;
+
+	fake_file("/leased", "");
+	snprintf(file, sizeof(file), "%s/leased", fake_root);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN);
+	CU_ASSERT_EQUAL(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	probe_path(&report, fake_root, file);
+	CU_ASSERT(found(STATUS_MISSING, "path", file, "lease of fcntl(2)"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("path"), "try again"));
+	close(fd);
+}
+
+/* /dev/zero is taken for one, by the library as well. */
+static void fake_dax(const char *size, const char *kind)
+{
+	static char sysfs[PATH_MAX];
+
+	fake_file("/sys/region0/uevent", kind);
+	fake_file("/sys/region0/dax0.0/size", size);
+	fake_file("/sys/region0/dax0.0/align", "2097152\n");
+	fake_dir("/sys/bus/dax");
+	snprintf(sysfs, sizeof(sysfs), "%s/sys/region0/dax0.0/subsystem", fake_root);
+	CU_ASSERT_EQUAL(symlink("../../bus/dax", sysfs), 0);
+	fake_file("/sys/dev/char/of", "");
+	snprintf(sysfs, sizeof(sysfs), "%s/sys/dev/char/1:5", fake_root);
+	CU_ASSERT_EQUAL(symlink("../../region0/dax0.0", sysfs), 0);
+	snprintf(sysfs, sizeof(sysfs), "%s/sys", fake_root);
+	md__dax_device_sysfs = sysfs;
+}
+
+static void path__device_dax__by_its_size_and_memory(void)
+{
+	fake_dax("16777216\n", "DEVTYPE=nd_pmem\n");
+	fake_remove("/dev/mapdirect");
+	probe_path(&report, fake_root, "/dev/zero");
+	CU_ASSERT(found(STATUS_OK, "path", "/dev/zero", "a device-dax without a file system"));
+	CU_ASSERT_STRING_EQUAL(remedy_of("path"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(report.findings[0].found, "bytes 0 to 16777215 of"));
+	forget();
+	fake_file("/sys/region0/uevent", "DEVTYPE=nd_volatile\n");
+	probe_path(&report, fake_root, "/dev/zero");
+	CU_ASSERT(found(STATUS_MISSING, "path", "/dev/zero", "the device's memory is volatile"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(remedy_of("path"), "device-dax of persistent memory"));
+	md__dax_device_sysfs = "/sys";
+}
+
+static void path__other_device__missing(void)
+{
+	probe_path(&report, fake_root, "/dev/null");
+	CU_ASSERT(found(STATUS_MISSING, "path", "/dev/null", "/dev/null: not a regular file"));
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(pmem__namespace_in_each_mode__named_as_ndctl_does),
 	UNIT_CASE(pmem__none_in_fsdax_mode__missing_if_needed),
 	UNIT_CASE(pmem__device_dax__note),
 	UNIT_CASE(mount__xfs__by_its_dax_option),
+	UNIT_CASE(mount__xfs_read_only__warn),
 	UNIT_CASE(mount__ext4__note_and_none_to_lease_on),
 	UNIT_CASE(mount__device_without_dax__left_out),
 	UNIT_CASE(mount__partition__queue_of_its_disk),
@@ -191,6 +263,9 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(path__directory__nothing_is_left_in_it),
 	UNIT_CASE(path__file__not_changed),
 	UNIT_CASE(path__cannot_be_opened__missing),
+	UNIT_CASE(path__leased_by_fcntl__told_so),
+	UNIT_CASE(path__device_dax__by_its_size_and_memory),
+	UNIT_CASE(path__other_device__missing),
 	{ 0 },
 };
 

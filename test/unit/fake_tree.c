@@ -133,8 +133,8 @@ void fake_machine(void)
 		  "rw,attr2,dax=always,inode64,noquota\n");
 	fake_file("/proc/self/status",
 		  "Name:\tmd_doctor\nUid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\n"
-		  "Groups:\t27 100 999 \nCapEff:\t0000000000000000\n");
-	fake_file("/etc/group", "root:x:0:\nmapdirect:x:999:joe\n");
+		  "CapEff:\t0000000000000000\n");
+	fake_file("/etc/group", "root:x:0:\n");
 	fake_file(
 		"/proc/self/limits",
 		"Limit                     Soft Limit           Hard Limit           Units     \n"

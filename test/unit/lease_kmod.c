@@ -486,7 +486,7 @@ static void query__module_serves__says_for_how_long(void)
 	fake_kmod.info.break_cap_ms = 3000;
 	fixture_reopen(PATIENT_MS, 0);
 	ctx->ops = &md__lease_kmod;
-	CU_ASSERT_PTR_NOT_NULL(strstr(ask().reason, "after 3000 ms"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(ask().reason, "within 3000 ms"));
 	CU_ASSERT_EQUAL(fake_kmod_held(), 0);
 }
 

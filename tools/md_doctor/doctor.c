@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "probe.h"
 
@@ -12,27 +13,40 @@
 static const char usage_text[] =
 	"usage: md_doctor [--json] [FILE | DIRECTORY]...\n"
 	"Says what this machine can do with mapdirect, and what is missing.\n"
-	"  FILE, DIRECTORY  say also whether it, or files in it, can be leased\n"
+	"  FILE, DIRECTORY  say also whether it, or files in it, can be leased; FILE may\n"
+	"                   be a device-dax\n"
 	"  --json           print one JSON object\n"
 	"  --help           print this\n"
 	"  --version        print the version\n"
-	"Changes nothing. In a directory it makes a file without a name for a moment.\n"
+	"Changes nothing, but opens FILE, which breaks leases of fcntl(2) on it. In a\n"
+	"directory it makes a file without a name for a moment.\n"
 	"Exit status: 0 ready, 1 something is missing, 2 usage.\n";
+
+/* Is one of them something else than a device, or is nothing named? */
+static bool for_files(char *const *paths)
+{
+	bool found = !*paths;
+	struct stat st;
+
+	for (; *paths; paths++)
+		found |= stat(*paths, &st) || !S_ISCHR(st.st_mode);
+	return found;
+}
 
 static void examine(struct report *r, char *const *paths)
 {
 	static const char root[] = "";
-	bool named = *paths;
+	bool named = *paths, leases = for_files(paths);
 
-	probe_kernel(r, root);
-	probe_module(r, root);
+	probe_kernel(r, root, leases);
+	probe_module(r, root, leases);
 	probe_pmem(r, root, !named);
 	probe_mount(r, root, !named);
 	for (; *paths; paths++)
 		probe_path(r, root, *paths);
 	probe_rdma(r, root);
 	probe_rights(r, root);
-	probe_limits(r, root);
+	probe_limits(r, root, leases);
 }
 
 int main(int argc, char **argv)

@@ -22,7 +22,7 @@ static bool is_tested(unsigned int version, const char *arch)
 	return false;
 }
 
-static void check_version(struct report *r, const char *release, const char *arch)
+static void check_version(struct report *r, enum status lack, const char *release, const char *arch)
 {
 	unsigned int major = 0, minor = 0, version;
 
@@ -33,8 +33,8 @@ static void check_version(struct report *r, const char *release, const char *arc
 	}
 	version = VERSION(major, minor);
 	if (version < FIRST || version >= FIRST_NOT) {
-		report_add(r, STATUS_MISSING, "kernel", NULL, "%s; the module is for Linux %s",
-			   release, RANGE);
+		report_add(r, lack, "kernel", NULL, "%s; the module is for Linux %s", release,
+			   RANGE);
 		report_remedy(r, "%s", REMEDY);
 	} else if (!is_tested(version, arch)) {
 		report_add(r, STATUS_WARN, "kernel", NULL,
@@ -77,7 +77,7 @@ static bool find_config(char path[PATH_MAX], const char *root, const char *relea
 	return false;
 }
 
-static void check_config(struct report *r, const char *root, const char *release)
+static void check_config(struct report *r, const char *root, enum status lack, const char *release)
 {
 	/* The first is by what XFS breaks layout leases at all. */
 	static const char *const options[] = { "CONFIG_EXPORTFS_BLOCK_OPS", "CONFIG_FS_DAX",
@@ -86,7 +86,8 @@ static void check_config(struct report *r, const char *root, const char *release
 
 	if (!find_config(path, root, release)) {
 		report_add(r, STATUS_NOTE, "kernel configuration", NULL,
-			   "not known: there is no /boot/config-%s", release);
+			   "not known: no /boot/config-%s, nor one in /lib/modules/%s", release,
+			   release);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -101,16 +102,17 @@ static void check_config(struct report *r, const char *root, const char *release
 			   "XFS breaks layout leases, DAX, verbs");
 		return;
 	}
-	report_add(r, STATUS_MISSING, "kernel configuration", NULL, "without %s", lacking);
+	report_add(r, lack, "kernel configuration", NULL, "without %s", lacking);
 	report_remedy(r, "boot a kernel that has it; those of Debian have");
 }
 
-void probe_kernel(struct report *r, const char *root)
+void probe_kernel(struct report *r, const char *root, bool needed)
 {
+	enum status lack = needed ? STATUS_MISSING : STATUS_NOTE;
 	char release[TREE_LINE], arch[TREE_LINE];
 
 	tree_line(release, root, "/proc/sys/kernel/osrelease");
 	tree_line(arch, root, "/proc/sys/kernel/arch");
-	check_version(r, release, arch);
-	check_config(r, root, release);
+	check_version(r, lack, release, arch);
+	check_config(r, root, lack, release);
 }

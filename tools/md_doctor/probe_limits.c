@@ -13,13 +13,8 @@
 /* Less is hardly more than a try. */
 #define MEMLOCK_LOW (64 * MIB)
 
-static bool may_exceed(const char *root)
-{
-	char line[TREE_LINE];
-
-	tree_value(line, root, "/proc/self/status", "CapEff:");
-	return strtoull(line, NULL, 16) >> CAP_IPC_LOCK & 1;
-}
+/* Half of it is for the drain, which takes 250 ms unless set. */
+#define CAP_LOW_MS 1000
 
 static void check_memlock(struct report *r, const char *root)
 {
@@ -37,7 +32,7 @@ static void check_memlock(struct report *r, const char *root)
 		return;
 	}
 	limit = strtoull(line, NULL, 10);
-	if (may_exceed(root)) {
+	if (tree_capable(root, CAP_IPC_LOCK)) {
 		report_add(r, STATUS_OK, "RLIMIT_MEMLOCK", NULL,
 			   "%llu KiB, which CAP_IPC_LOCK overrides", limit >> 10);
 		return;
@@ -53,10 +48,15 @@ static void check_memlock(struct report *r, const char *root)
 		report_remedy(r, "%s", remedy);
 }
 
-static void check_leases(struct report *r, const char *root)
+static void check_leases(struct report *r, const char *root, bool needed)
 {
-	if (tree_number(root, "/proc/sys/fs/leases-enable") == 0) {
-		report_add(r, STATUS_MISSING, "leases", NULL, "switched off");
+	long long enabled = tree_number(root, "/proc/sys/fs/leases-enable");
+
+	if (enabled < 0) {
+		report_add(r, STATUS_NOTE, "leases", NULL, "not known whether they are on");
+	} else if (!enabled) {
+		report_add(r, needed ? STATUS_MISSING : STATUS_NOTE, "leases", NULL,
+			   "switched off");
 		report_remedy(r, "as root: sysctl fs.leases-enable=1");
 	} else {
 		report_add(r, STATUS_OK, "leases", NULL, "switched on");
@@ -72,17 +72,23 @@ static void check_deadline(struct report *r, const char *root)
 
 	if (cap >= 0)
 		snprintf(capped, sizeof(capped), "the module's cap is %lld ms", cap);
-	if (seconds > 0)
+	if (cap >= 0 && cap < CAP_LOW_MS) {
+		report_add(r, STATUS_WARN, "deadline of a break", NULL,
+			   "%s: too short to give way, and who does not is killed", capped);
+		report_remedy(r,
+			      "as root: echo 60000 >/sys/module/mapdirect/parameters/break_cap_ms");
+	} else if (seconds > 0) {
 		report_add(r, STATUS_OK, "deadline of a break", NULL,
 			   "lease-break-time is %lld s, %s", seconds, capped);
-	else
+	} else {
 		report_add(r, STATUS_NOTE, "deadline of a break", NULL,
 			   "lease-break-time is %s, %s", seconds ? "not known" : "0", capped);
+	}
 }
 
-void probe_limits(struct report *r, const char *root)
+void probe_limits(struct report *r, const char *root, bool needed)
 {
 	check_memlock(r, root);
-	check_leases(r, root);
+	check_leases(r, root, needed);
 	check_deadline(r, root);
 }

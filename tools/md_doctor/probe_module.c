@@ -13,6 +13,8 @@
 #include "tree.h"
 
 #define DEVICE "/dev/mapdirect"
+#define ENROLL                                                                                     \
+	"; if its key is rejected: mokutil --import /var/lib/dkms/mok.pub, then reboot and enroll it"
 #define ONE_RELEASE "install module and library from one release, then load the module anew"
 
 static bool is_loaded(const char *root)
@@ -20,7 +22,15 @@ static bool is_loaded(const char *root)
 	return tree_exists(root, "/sys/module/mapdirect");
 }
 
-static void check_module(struct report *r, const char *root)
+/* "none [integrity] confidentiality"; then only modules that are signed load. */
+static bool is_locked_down(const char *root)
+{
+	char line[TREE_LINE];
+
+	return tree_line(line, root, "/sys/kernel/security/lockdown") && !strstr(line, "[none]");
+}
+
+static void check_module(struct report *r, const char *root, enum status lack)
 {
 	char release[TREE_LINE];
 	bool installed;
@@ -30,56 +40,55 @@ static void check_module(struct report *r, const char *root)
 	if (is_loaded(root) && installed) {
 		report_add(r, STATUS_OK, "module", NULL, "loaded, and installed for %s", release);
 	} else if (is_loaded(root)) {
-		report_add(r, STATUS_NOTE, "module", NULL,
-			   "loaded, but not installed for %s: gone when it restarts", release);
+		report_add(r, STATUS_NOTE, "module", NULL, "loaded by hand: gone after a reboot");
 	} else if (installed) {
-		report_add(r, STATUS_MISSING, "module", NULL, "installed, but not loaded");
-		report_remedy(r, "as root: modprobe mapdirect");
+		report_add(r, lack, "module", NULL, "installed, but not loaded");
+		report_remedy(r, "as root: modprobe mapdirect%s",
+			      is_locked_down(root) ? ENROLL : "");
 	} else {
-		report_add(r, STATUS_MISSING, "module", NULL, "not installed for %s", release);
+		report_add(r, lack, "module", NULL, "not installed for %s", release);
 		report_remedy(
 			r,
-			"as root: install mapdirect-dkms and linux-headers-%s, then modprobe mapdirect",
-			release);
+			"as root: install mapdirect-dkms (the README says how) and linux-headers-%s, then modprobe mapdirect%s",
+			release, is_locked_down(root) ? ENROLL : "");
 	}
 }
 
 /* ---- the device --------------------------------------------------------- */
 
-static void cannot_open(struct report *r, const char *path)
+static void cannot_open(struct report *r, enum status lack, const char *path)
 {
 	int err = errno;
 	struct stat st;
 
 	if (err == ENOENT) {
-		report_add(r, STATUS_MISSING, "device", DEVICE, "not there");
+		report_add(r, lack, "device", DEVICE, "not there");
 		report_remedy(r,
 			      "have udev make it (udevadm trigger); a container must be given it");
 	} else if ((err == EACCES || err == EPERM) && !stat(path, &st) && !st.st_gid) {
-		report_add(r, STATUS_MISSING, "device", DEVICE, "for root only");
+		report_add(r, lack, "device", DEVICE, "for root only");
 		report_remedy(
 			r,
-			"as root: install 60-mapdirect.rules, then udevadm control --reload; udevadm trigger");
+			"as root: groupadd --system mapdirect, install 60-mapdirect.rules; then udevadm control --reload; udevadm trigger");
 	} else if (err == EACCES || err == EPERM) {
-		report_add(r, STATUS_MISSING, "device", DEVICE, "no permission to open it");
+		report_add(r, lack, "device", DEVICE, "no permission to open it");
 		report_remedy(r, "as root: adduser USER mapdirect; then log in again");
 	} else {
-		report_add(r, STATUS_MISSING, "device", DEVICE, "cannot be opened: %s",
-			   strerror(err));
+		report_add(r, lack, "device", DEVICE, "cannot be opened: %s", strerror(err));
 		report_remedy(r, "as root: rmmod mapdirect; modprobe mapdirect");
 	}
 }
 
-static void check_info(struct report *r, int fd)
+static void check_info(struct report *r, enum status lack, int fd)
 {
 	struct mapdirect_info info = {};
 
 	if (ioctl(fd, MAPDIRECT_IOC_INFO, &info) < 0) {
-		report_add(r, STATUS_MISSING, "device", DEVICE, "not a device of the module: %s",
+		report_add(r, lack, "device", DEVICE, "not a device of the module: %s",
 			   strerror(errno));
 		report_remedy(r, ONE_RELEASE);
 	} else if (info.abi != MAPDIRECT_ABI_VERSION || info.mode != MAPDIRECT_MODE_PINNED) {
-		report_add(r, STATUS_MISSING, "device", DEVICE,
+		report_add(r, lack, "device", DEVICE,
 			   "interface %u, mode %u; the library needs %d, %d", info.abi, info.mode,
 			   MAPDIRECT_ABI_VERSION, MAPDIRECT_MODE_PINNED);
 		report_remedy(r, ONE_RELEASE);
@@ -94,7 +103,7 @@ static void check_info(struct report *r, int fd)
 	}
 }
 
-static void check_device(struct report *r, const char *root)
+static void check_device(struct report *r, const char *root, enum status lack)
 {
 	char path[PATH_MAX];
 	int fd;
@@ -103,17 +112,19 @@ static void check_device(struct report *r, const char *root)
 		return;
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd >= 0) {
-		check_info(r, fd);
+		check_info(r, lack, fd);
 		close(fd);
 	} else if (errno == ENOENT && !is_loaded(root)) {
 		report_add(r, STATUS_NOTE, "device", DEVICE, "comes with the module");
 	} else {
-		cannot_open(r, path);
+		cannot_open(r, lack, path);
 	}
 }
 
-void probe_module(struct report *r, const char *root)
+void probe_module(struct report *r, const char *root, bool needed)
 {
-	check_module(r, root);
-	check_device(r, root);
+	enum status lack = needed ? STATUS_MISSING : STATUS_NOTE;
+
+	check_module(r, root, lack);
+	check_device(r, root, lack);
 }

@@ -16,8 +16,9 @@
 struct mount {
 	char *device; /* MAJOR:MINOR */
 	char *where;
+	char *flags; /* of this mount */
 	char *type;
-	char *options; /* of the file system, not of this mount of it */
+	char *options; /* of the file system, in all its mounts */
 };
 
 /* Blanks in a path are \040, and so on. */
@@ -52,10 +53,11 @@ static bool parse(struct mount *m, char *line)
 	m->device = strtok_r(NULL, " ", &save);
 	strtok_r(NULL, " ", &save);
 	m->where = strtok_r(NULL, " ", &save);
+	m->flags = strtok_r(NULL, " ", &save);
 	m->type = strtok_r(rest, " ", &save);
 	strtok_r(NULL, " ", &save);
 	m->options = strtok_r(NULL, " ", &save);
-	if (!m->device || !m->where || !m->type || !m->options)
+	if (!m->device || !m->where || !m->flags || !m->type || !m->options)
 		return false;
 	unescape(m->where);
 	return true;
@@ -105,6 +107,12 @@ static bool is_marked(const char *root, const char *where)
 
 static void check_xfs(struct report *r, const char *root, const struct mount *m)
 {
+	if (has_option(m->flags, "ro") || has_option(m->options, "ro")) {
+		report_add(r, STATUS_WARN, CHECK, m->where,
+			   "XFS, read-only: nothing on it can be leased");
+		report_remedy(r, "as root: mount -o remount,rw %s", m->where);
+		return;
+	}
 	if (is_always(m)) {
 		report_add(r, STATUS_OK, CHECK, m->where, "XFS, dax=always");
 		return;

@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -76,7 +77,7 @@ static void remedy(struct report *r, const struct md_query_result *result, const
 	}
 }
 
-/* Only the module's leases count: what others promise does not keep blocks in place. */
+/* Of files only the module's leases count: what others promise keeps no block in place. */
 static void judge(struct report *r, const char *path, int fd, const struct md_query_result *result,
 		  bool unnamed)
 {
@@ -97,6 +98,28 @@ static void judge(struct report *r, const char *path, int fd, const struct md_qu
 	}
 }
 
+static void judge_device(struct report *r, const char *path, const struct md_query_result *result)
+{
+	bool fits = result->provider == MD_PROVIDER_DEVDAX && !result->error;
+
+	report_add(r, fits ? STATUS_OK : STATUS_MISSING, CHECK, path, "%s", result->reason);
+	if (!fits)
+		report_remedy(
+			r,
+			"use a device-dax of persistent memory, or a file on an XFS that is mounted with dax=always");
+}
+
+/* That of a device-dax is in sysfs. Where there is none, any question will do. */
+static size_t size_of(const char *root, const struct stat *st)
+{
+	long long size = st->st_size;
+
+	if (S_ISCHR(st->st_mode))
+		size = tree_number(root, "/sys/dev/char/%u:%u/size", major(st->st_rdev),
+				   minor(st->st_rdev));
+	return size > 0 ? (size_t)size : 1;
+}
+
 static void ask(struct report *r, const char *root, const char *path, int fd, bool unnamed)
 {
 	struct md_query_result result = { .size = sizeof(result) };
@@ -107,10 +130,11 @@ static void ask(struct report *r, const char *root, const char *path, int fd, bo
 
 	attr.device = tree_path(device, root, DEVICE) ? device : NULL;
 	ctx = md_open(&attr);
-	if (!ctx || fstat(fd, &st) ||
-	    md_query(ctx, fd, 0, st.st_size > 0 ? (size_t)st.st_size : 1, &result)) {
+	if (!ctx || fstat(fd, &st) || md_query(ctx, fd, 0, size_of(root, &st), &result)) {
 		report_add(r, STATUS_MISSING, CHECK, path, "%s", md_errmsg());
 		report_remedy(r, "see md_query(3) for its error");
+	} else if (S_ISCHR(st.st_mode)) {
+		judge_device(r, path, &result);
 	} else {
 		judge(r, path, fd, &result, unnamed);
 	}
@@ -133,6 +157,11 @@ void probe_path(struct report *r, const char *root, const char *path)
 	/* A file of length 0 has nothing to lease. */
 	if (fd >= 0 && (!unnamed || !ftruncate(fd, sysconf(_SC_PAGESIZE)))) {
 		ask(r, root, path, fd, unnamed);
+	} else if (errno == EWOULDBLOCK) {
+		/* To open it has broken that lease. */
+		report_add(r, STATUS_MISSING, CHECK, path,
+			   "somebody holds a lease of fcntl(2) on it");
+		report_remedy(r, "try again when it was given up");
 	} else if (unnamed && (errno == EOPNOTSUPP || errno == EISDIR)) {
 		report_add(r, STATUS_MISSING, CHECK, path,
 			   "its file system has no O_TMPFILE, so it is no XFS");

@@ -41,7 +41,7 @@ static void check_namespace(struct report *r, const char *dir)
 	if (status == STATUS_WARN)
 		report_remedy(
 			r,
-			"if nothing on it is needed, as root: ndctl create-namespace -f -e %s -m fsdax",
+			"if nothing on it is needed, as root: apt install ndctl; ndctl create-namespace -f -e %s -m fsdax",
 			name);
 }
 
@@ -50,8 +50,10 @@ static void check_devdax(struct report *r, const char *dir)
 	long long size = tree_number(dir, "/size");
 
 	if (size > 0)
-		report_add(r, STATUS_NOTE, "device-dax", tree_base(dir),
-			   "%lld MiB without a file system: there is nothing to lease", size / MIB);
+		report_add(
+			r, STATUS_NOTE, "device-dax", tree_base(dir),
+			"%lld MiB without a file system: usable without the module (MD_PROVIDER_DEVDAX)",
+			size / MIB);
 }
 
 void probe_pmem(struct report *r, const char *root, bool needed)
@@ -72,5 +74,5 @@ void probe_pmem(struct report *r, const char *root, bool needed)
 		   "no persistent memory in mode fsdax");
 	report_remedy(
 		r,
-		"as root: ndctl create-namespace -m fsdax; without such memory, boot with memmap=SIZE!START");
+		"as root: apt install ndctl; ndctl create-namespace -m fsdax; without such memory, boot with memmap=SIZE!START");
 }

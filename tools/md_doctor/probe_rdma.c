@@ -112,7 +112,7 @@ static void check_any(struct report *r, const char *root, bool seen)
 			"load the adapter's driver; this kernel has no rdma_rxe (soft-RoCE) either");
 }
 
-/* Can the nodes be opened? They are given by udev rules, to all users. */
+/* Can the nodes be opened? The kernel makes them for all users (mode 0666). */
 static void check_nodes(struct report *r, const char *root, const char *pattern, const char *module,
 			enum status lack)
 {
@@ -138,7 +138,9 @@ static void check_nodes(struct report *r, const char *root, const char *pattern,
 	} else if (err) {
 		report_add(r, opened ? STATUS_WARN : lack, "/dev/infiniband", kind,
 			   "%zu of %zu can be opened: %s", opened, nodes.gl_pathc, strerror(err));
-		report_remedy(r, "as root: apt install rdma-core; udevadm trigger");
+		report_remedy(
+			r,
+			"the kernel gives them to all users: look for a udev rule, or a container, that does not");
 	} else {
 		report_add(r, STATUS_OK, "/dev/infiniband", kind, "%zu can be opened", opened);
 	}

@@ -3,7 +3,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "probe.h"
 #include "tree.h"
@@ -27,47 +27,50 @@ static long nth(const char *list, unsigned int n)
 	}
 }
 
-static long find_group(const char *root)
+static long find_group(void)
 {
-	FILE *f = tree_open(root, "/etc/group");
-	struct group *g;
-	long gid = -1;
+	struct group *g = getgrnam(GROUP);
 
-	while (f && gid < 0 && (g = fgetgrent(f)))
-		if (!strcmp(g->gr_name, GROUP))
-			gid = (long)g->gr_gid;
-	if (f)
-		fclose(f);
-	return gid;
+	return g ? (long)g->gr_gid : -1;
 }
 
+/* In the status file the list is one line, but may have thousands of them. */
 static bool is_member(const char *root, long gid)
 {
-	char groups[TREE_LINE];
-	long member;
+	int count = getgroups(0, NULL);
+	gid_t *groups = count > 0 ? calloc(count, sizeof(*groups)) : NULL;
+	char gids[TREE_LINE];
+	bool member;
 
-	tree_value(groups, root, STATUS_FILE, "Gid:");
-	if (nth(groups, 1) == gid)
-		return true;
-	tree_value(groups, root, STATUS_FILE, "Groups:");
-	for (unsigned int i = 0; (member = nth(groups, i)) >= 0; i++)
-		if (member == gid)
-			return true;
-	return false;
+	tree_value(gids, root, STATUS_FILE, "Gid:");
+	member = nth(gids, 1) == gid;
+	if (groups)
+		count = getgroups(count, groups);
+	for (int i = 0; groups && i < count; i++)
+		member |= (long)groups[i] == gid;
+	free(groups);
+	return member;
+}
+
+static void no_group(struct report *r, long euid)
+{
+	report_add(r, STATUS_NOTE, "user", NULL, "uid %ld; there is no group " GROUP, euid);
+	report_remedy(r, "as root: groupadd --system " GROUP
+			 "; udevadm control --reload; udevadm trigger");
 }
 
 /* Whether that is enough is said by the device, which is what counts. */
 static void check_user(struct report *r, const char *root)
 {
 	char uids[TREE_LINE];
-	long gid = find_group(root), euid;
+	long gid = find_group(), euid;
 
 	tree_value(uids, root, STATUS_FILE, "Uid:");
 	euid = nth(uids, 1);
 	if (!euid)
 		report_add(r, STATUS_OK, "user", NULL, "root");
 	else if (gid < 0)
-		report_add(r, STATUS_NOTE, "user", NULL, "uid %ld; there is no group " GROUP, euid);
+		no_group(r, euid);
 	else if (is_member(root, gid))
 		report_add(r, STATUS_OK, "user", NULL, "uid %ld, in group " GROUP, euid);
 	else
@@ -77,12 +80,7 @@ static void check_user(struct report *r, const char *root)
 static void check_capability(struct report *r, const char *root, unsigned int cap, const char *name,
 			     const char *with, const char *without)
 {
-	char line[TREE_LINE];
-	unsigned long long caps;
-
-	tree_value(line, root, STATUS_FILE, "CapEff:");
-	caps = strtoull(line, NULL, 16);
-	if (caps >> cap & 1)
+	if (tree_capable(root, cap))
 		report_add(r, STATUS_OK, name, NULL, "there: %s", with);
 	else
 		report_add(r, STATUS_NOTE, name, NULL, "not there: %s", without);

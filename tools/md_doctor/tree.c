@@ -120,6 +120,20 @@ bool tree_value(char value[TREE_LINE], const char *root, const char *path, const
 	return found;
 }
 
+bool tree_capable(const char *root, unsigned int cap)
+{
+	unsigned int inside, outside, count;
+	char line[TREE_LINE];
+
+	/* Without namespaces in the kernel there is no such file. */
+	if (tree_line(line, root, "/proc/self/uid_map") &&
+	    (sscanf(line, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside ||
+	     count != UINT_MAX))
+		return false;
+	tree_value(line, root, "/proc/self/status", "CapEff:");
+	return strtoull(line, NULL, 16) >> cap & 1;
+}
+
 /* In file names of modules - and _ are the same. */
 static bool same_module(const char *file, const char *module)
 {

@@ -37,6 +37,12 @@ void tree_glob(glob_t *found, const char *root, const char *pattern);
 bool tree_value(char value[TREE_LINE], const char *root, const char *path, const char *key);
 
 /*
+ * Has this process a capability that counts for the module, which asks in the
+ * initial user namespace? In another one it has all of them, and they do not.
+ */
+bool tree_capable(const char *root, unsigned int cap);
+
+/*
  * The file of a module of that kernel, by modules.dep: depmod has it there as
  * "kernel/fs/xfs/xfs.ko: ...", possibly compressed.
  */
