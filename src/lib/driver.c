@@ -81,7 +81,9 @@ static void post_late(struct md_map *map, uint64_t now)
 
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
-	if (map->engine.state == MD__RELEASING)
+	if (map->engine.state == MD__RELEASING && map->stuck != EBUSY)
+		md__event_say(&event, "late: %s: %s", md_errmsg(), map->range.text);
+	else if (map->engine.state == MD__RELEASING)
 		md__event_say(&event,
 			      "late: others still pin %llu pages; in %u ms the kernel %s: %s",
 			      (unsigned long long)map->ops->foreign(&map->lease),
@@ -255,10 +257,9 @@ static enum md__in release(struct md_map *map)
 	struct md_timeline *t = &map->timeline;
 
 	md__persist_shut(map);
-	if (map->ops->release(&map->lease)) {
-		map->stuck = errno;
+	map->stuck = map->ops->release(&map->lease) ? errno : 0;
+	if (map->stuck)
 		return MD__IN_PINNED;
-	}
 	if (!t->released)
 		t->released = md__now();
 	drop(map);
@@ -329,6 +330,7 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 		break;
 	case MD__DO_RELEASE:
 		in.what = release(map);
+		in.stuck = map->stuck && map->stuck != EBUSY;
 		break;
 	}
 	in.now = md__now();
@@ -449,7 +451,7 @@ void md__driver_stop(struct md_map *map)
 	if (map->lease.fd < 0)
 		return;
 	md__persist_shut(map);
-	if (map->ops->release(&map->lease))
+	if (map->ops->release(&map->lease) && errno == EBUSY)
 		md__lease_keep_anchor(&map->lease);
 	drop(map);
 }
