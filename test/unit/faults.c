@@ -44,6 +44,7 @@ static struct {
 	{ "open file again", "md_query", "the hole is then not told", false },
 	{ "lseek", "md_query", "the hole is then not told", false },
 	{ "statx", "md_query", "what may be asked for by name is then not told", false },
+	{ "fcntl UNLCK", "md_unmap", "the lease goes when the file is closed", false },
 	{ "ioctl RELEASE", "md_unmap", "the kernel goes on by itself, with the anchor", false },
 };
 
