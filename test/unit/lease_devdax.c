@@ -174,6 +174,17 @@ static void map__sysfs_makes_no_sense__eio(void)
 	}
 }
 
+/* What cannot be read is not taken for an answer. */
+static void map__sysfs_cannot_be_read__says_so(void)
+{
+	fake_dax_link(FAKE_DAX_REGION "/uevent", ".");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
+	ASSERT_FAILED(EISDIR, "sysfs does not tell");
+	fake_dax_link("dev/char/1:5", "1:5");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
+	ASSERT_FAILED(ELOOP, "sysfs does not tell");
+}
+
 /* Less than md_persist() promises is not chosen unasked. */
 static void map__memory_is_volatile__only_by_name(void)
 {
@@ -223,6 +234,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__provider_does_not_fit__eopnotsupp),
 	UNIT_CASE(map__other_device__ebadfd),
 	UNIT_CASE(map__sysfs_makes_no_sense__eio),
+	UNIT_CASE(map__sysfs_cannot_be_read__says_so),
 	UNIT_CASE(map__memory_is_volatile__only_by_name),
 	UNIT_CASE(query__device_dax__answers_as_map_would),
 	{ 0 },
