@@ -72,25 +72,44 @@ static void post_break(struct md_map *map)
 	md__slot_post(&map->slot[MD_EVENT_BREAK], &event);
 }
 
+/* The release failed just now, by what is not pins and has a sentence. */
+static bool is_stuck(const struct md_map *map)
+{
+	return map->engine.state == MD__RELEASING && map->stuck && map->stuck != EBUSY;
+}
+
+static void tell_obstacle(struct md_map *map, char *text, size_t size)
+{
+	uint64_t pages;
+
+	if (map->engine.state != MD__RELEASING) {
+		snprintf(text, size, "regions are left (%s)", strerror(map->stuck));
+		return;
+	}
+	pages = map->ops->foreign(&map->lease);
+	if (pages)
+		snprintf(text, size, "others still pin %llu pages", (unsigned long long)pages);
+	else
+		snprintf(text, size, "others still pin pages");
+}
+
 static void post_late(struct md_map *map, uint64_t now)
 {
 	uint64_t deadline = map->timeline.deadline;
 	uint64_t left_ms = deadline > now ? (deadline - now) / MD__MSEC : 0;
-	const char *then = map->ops->at_deadline ?: "kills";
 	struct md_event event;
+	char what[80];
 
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
-	if (map->engine.state == MD__RELEASING && map->stuck != EBUSY)
+	if (is_stuck(map)) {
 		md__event_say(&event, "late: %s: %s", md_errmsg(), map->range.text);
-	else if (map->engine.state == MD__RELEASING)
-		md__event_say(&event,
-			      "late: others still pin %llu pages; in %u ms the kernel %s: %s",
-			      (unsigned long long)map->ops->foreign(&map->lease),
-			      (unsigned int)left_ms, then, map->range.text);
-	else
-		md__event_say(&event, "late: regions are left (%s); in %u ms the kernel %s: %s",
-			      strerror(map->stuck), (unsigned int)left_ms, then, map->range.text);
+	} else {
+		tell_obstacle(map, what, sizeof(what));
+		md__event_say(&event, "late: %s; in %u ms the kernel %s: %s", what,
+			      (unsigned int)left_ms, map->ops->at_deadline ?: "kills",
+			      map->range.text);
+	}
 	md__slot_post(&map->slot[MD_EVENT_LATE], &event);
 }
 
@@ -330,7 +349,7 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 		break;
 	case MD__DO_RELEASE:
 		in.what = release(map);
-		in.stuck = map->stuck && map->stuck != EBUSY;
+		in.stuck = is_stuck(map);
 		break;
 	}
 	in.now = md__now();
