@@ -24,7 +24,8 @@ declare -A packages=(
 	[guest]='gcc-12 libelf1 make kmod cpio xz-utils zstd procps busybox-static
 		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
 		ibverbs-utils rdmacm-utils'
-	[check]='clang clang-format sparse g++ valgrind dpkg-dev file dkms'
+	[check]='clang clang-format sparse g++ valgrind dpkg-dev file dkms
+		jq'
 )
 
 case "${1-}" in
