@@ -57,7 +57,8 @@ struct md__notice {
  * @release: shuts the mapping, then 0 when the lease is over, EBUSY while
  *           foreign pins remain, or what time alone does not change, with its
  *           sentence; never blocks; may be repeated
- * @foreign: how many pages somebody else holds, for a message
+ * @foreign: how many pages somebody else holds, for a message; NULL: release()
+ *           never finds any
  * @persist: makes bytes of the mapping durable; NULL: by flushing CPU caches
  */
 struct md__lease_ops {

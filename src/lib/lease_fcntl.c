@@ -237,13 +237,6 @@ static int release(struct md__lease *lease)
 	return end(lease);
 }
 
-/* Of pages in the page cache nobody counts who has them. */
-static uint64_t foreign(struct md__lease *lease)
-{
-	(void)lease;
-	return 0;
-}
-
 /*
  * A page that an adapter has written is not dirty for the kernel until it is
  * deregistered; as if stored to, it is.
@@ -269,7 +262,6 @@ const struct md__lease_ops md__lease_fcntl = {
 	.acquire = acquire,
 	.read = read_notice,
 	.release = release,
-	.foreign = foreign,
 	.at_deadline = "ends the lease",
 	.persist = persist,
 };
