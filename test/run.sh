@@ -221,6 +221,7 @@ unit unit-tsan build/tsan
 if ! ((${#quick[@]})); then
 	suite valgrind bash test/valgrind.sh
 	suite coverage bash test/coverage.sh
+	grep -E '^total |  not run: ' "$log" | sed 's/^/    /' || true
 fi
 step format cmake --build build/release --target format-check
 

@@ -161,6 +161,9 @@ static void map__other_device__ebadfd(void)
 	ASSERT_FAILED(EBADFD, "not a device-dax");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, MD_PROVIDER_DEVDAX));
 	ASSERT_FAILED(EBADFD, "not a device-dax");
+	fake_dax_link("dev/char/1:5", "nowhere");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
+	ASSERT_FAILED(EBADFD, "not a device-dax");
 }
 
 static void map__sysfs_makes_no_sense__eio(void)
