@@ -278,7 +278,9 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
  * Events of the map that were not fetched are dropped. In a break it joins in
  * and finishes it. If somebody else still pins pages (a vmsplice, say), the
  * kernel keeps the lease until they are gone; the call does not wait for that,
- * but for the step that a break or a restore is in.
+ * but for the step that a break or a restore is in. A lease of
+ * MD_PROVIDER_FCNTL that this process has lost the right to (MD_EVENT_LATE)
+ * ends when the file is closed, too.
  *
  * errno: EBUSY (regions, attached queue pairs, open uses or unacknowledged
  * events are left), ECHILD.
@@ -485,7 +487,7 @@ enum md_event_type {
 	MD_EVENT_RELEASED,  /* the lease is gone; @timeline tells how it went */
 	MD_EVENT_RESTORED,  /* leased and registered again, with new keys */
 	MD_EVENT_LOST,	    /* it will not come back; @error and @message say why */
-	MD_EVENT_LATE,	    /* pins remain and the kernel's deadline is near */
+	MD_EVENT_LATE,	    /* pins remain, and the deadline is near; or see @error */
 	MD_EVENT_POPULATE,  /* how far md_map() or a restore is: @done of @total */
 };
 
@@ -539,8 +541,10 @@ struct md_timeline {
  * @breaker_comm: name of that thread, or ""
  * @qp:           QP_FENCED: the queue pair
  * @peer:         QP_FENCED: as attached
- * @error:        LOST, LATE: an errno; QP_FENCED: 0, or why @qp could not be set to
- *                the error state (deregistration ends its access all the same)
+ * @error:        LOST, LATE: an errno; LATE with EPERM: this process has lost the
+ *                right to end its lease of MD_PROVIDER_FCNTL; QP_FENCED: 0, or
+ *                why @qp could not be set to the error state (deregistration
+ *                ends its access all the same)
  * @timeline:     so far
  * @message:      a sentence for a log
  * @user_data:    as in struct md_map_attr

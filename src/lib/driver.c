@@ -75,24 +75,45 @@ static void post_break(struct md_map *map)
 	md__slot_post(&map->slot[MD_EVENT_BREAK], &event);
 }
 
+/* The release failed just now, by what is not pins and has a sentence. */
+static bool is_stuck(const struct md_map *map)
+{
+	return map->engine.state == MD__RELEASING && map->stuck && map->stuck != EBUSY;
+}
+
+static void tell_obstacle(struct md_map *map, char *text, size_t size)
+{
+	uint64_t pages;
+
+	if (map->engine.state != MD__RELEASING) {
+		snprintf(text, size, "regions are left (%s)", strerror(map->stuck));
+		return;
+	}
+	pages = map->ops->foreign(&map->lease);
+	if (pages)
+		snprintf(text, size, "others still pin %llu pages", (unsigned long long)pages);
+	else
+		snprintf(text, size, "others still pin pages");
+}
+
 static void post_late(struct md_map *map, uint64_t now)
 {
 	uint64_t deadline = map->timeline.deadline;
 	uint64_t left_ms = deadline > now ? (deadline - now) / MD__MSEC : 0;
-	const char *then = map->ops->at_deadline ?: "kills";
 	struct md_event event;
+	char what[80];
 
 	md__driver_event(map, MD_EVENT_LATE, &event);
 	event.error = map->stuck;
 	event.generation = map->lease.generation;
-	if (map->engine.state == MD__RELEASING)
-		md__event_say(&event,
-			      "late: others still pin %llu pages; in %u ms the kernel %s: %s",
-			      (unsigned long long)map->ops->foreign(&map->lease),
-			      (unsigned int)left_ms, then, map->range.text);
-	else
-		md__event_say(&event, "late: regions are left (%s); in %u ms the kernel %s: %s",
-			      strerror(map->stuck), (unsigned int)left_ms, then, map->range.text);
+	if (is_stuck(map)) {
+		md__event_say(&event, "late: %s: %s", md_errmsg(), map->range.text);
+	} else {
+		tell_obstacle(map, what, sizeof(what));
+		md__event_say(&event, "late: %s; in %u ms the kernel %s: %s", what,
+			      (unsigned int)left_ms, map->ops->at_deadline ?: "kills",
+			      map->range.text);
+	}
 	md__slot_post(&map->slot[MD_EVENT_LATE], &event);
 }
 
@@ -270,10 +291,9 @@ static enum md__in release(struct md_map *map)
 	struct md_timeline *t = &map->timeline;
 
 	md__persist_shut(map);
-	if (map->ops->release(&map->lease)) {
-		map->stuck = errno;
+	map->stuck = map->ops->release(&map->lease) ? errno : 0;
+	if (map->stuck)
 		return MD__IN_PINNED;
-	}
 	if (!t->released)
 		t->released = md__now();
 	drop(map);
@@ -344,6 +364,7 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 		break;
 	case MD__DO_RELEASE:
 		in.what = release(map);
+		in.stuck = is_stuck(map);
 		break;
 	}
 	in.now = md__now();
@@ -464,7 +485,7 @@ void md__driver_stop(struct md_map *map)
 	if (map->lease.fd < 0)
 		return;
 	md__persist_shut(map);
-	if (map->ops->release(&map->lease))
+	if (map->ops->release(&map->lease) && errno == EBUSY)
 		md__lease_keep_anchor(&map->lease);
 	drop(map);
 }

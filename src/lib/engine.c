@@ -162,12 +162,12 @@ static unsigned int deregister(struct md__engine *e, const struct md__input *in)
 	return MD__DO_DEREG;
 }
 
-/* It did not do: again after a pause, and a warning when time gets short. */
+/* It did not do: again after a pause, and a warning when time gets short or does not help. */
 static unsigned int try_again(struct md__engine *e, const struct md__input *in)
 {
 	e->retry = grow(e->retry, RETRY_MIN, RETRY_MAX);
 	e->timer = in->now + e->retry;
-	if (e->late || in->now < e->late_at)
+	if (e->late || (in->now < e->late_at && !in->stuck))
 		return 0;
 	e->late = true;
 	return MD__EV_LATE;

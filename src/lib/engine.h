@@ -59,7 +59,7 @@ enum md__in {
 	MD__IN_DEREGISTERED, /* no region of the map is registered */
 	MD__IN_DEREG_FAILED, /* one at least still is */
 	MD__IN_RELEASED,     /* the lease is over, the range is only reserved */
-	MD__IN_PINNED,	     /* foreign pins remain, the lease is still held */
+	MD__IN_PINNED,	     /* foreign pins remain, the lease is held; with @stuck */
 	MD__INS,
 };
 
@@ -96,6 +96,7 @@ enum md__in {
  * @broken:   BREAK: when the kernel noticed, ns
  * @deadline: BREAK: the kernel's, ns, not before @broken
  * @fits:     LEASE_BUSY: the file was seen to fit
+ * @stuck:    PINNED: it is not pins, and will not go by itself
  * @parties:  DONE: MD__PARTY_* bits
  * @random:   any number: jitter of a pause that this input begins
  */
@@ -105,6 +106,7 @@ struct md__input {
 	uint64_t broken;
 	uint64_t deadline;
 	bool fits;
+	bool stuck;
 	unsigned int parties;
 	uint32_t random;
 };

@@ -261,6 +261,7 @@ static int take(struct md__fcntl_lease *lease)
 	if (set_lease(lease->file))
 		return -1;
 	lease->taken = md__now();
+	lease->watched = true;
 	TAILQ_INSERT_TAIL(&leases, lease, leases);
 	return 0;
 }
@@ -276,16 +277,22 @@ int md__fcntl_watch_take(struct md__fcntl_lease *lease)
 }
 
 /*
- * Closing the file would not do: in a child of fork(2) it may be open still. If
- * the kernel has ended the lease, or if this process lost its right to (EACCES),
- * there is nothing left to be done.
+ * Closing the file would not do: in a child of fork(2) it may be open still. That
+ * the kernel has ended the lease shows by EAGAIN; to who has no right it says
+ * EACCES first (generic_setlease() in fs/locks.c), and the signal has to tell.
  */
-void md__fcntl_watch_end(struct md__fcntl_lease *lease)
+int md__fcntl_watch_end(struct md__fcntl_lease *lease)
 {
+	bool left;
+
 	pthread_mutex_lock(&lock);
-	TAILQ_REMOVE(&leases, lease, leases);
-	fcntl(lease->file, F_SETLEASE, F_UNLCK);
+	if (lease->watched)
+		TAILQ_REMOVE(&leases, lease, leases);
+	lease->watched = false;
+	left = fcntl(lease->file, F_SETLEASE, F_UNLCK) && errno == EACCES &&
+	       fcntl(lease->file, F_GETSIG);
 	pthread_mutex_unlock(&lock);
+	return left ? -1 : 0;
 }
 
 int md__fcntl_watch_read(struct md__fcntl_lease *lease, struct md__notice *notice)

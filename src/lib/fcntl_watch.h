@@ -29,6 +29,7 @@ struct md__fcntl_lease {
 	ino_t ino;
 	uint64_t taken;
 	uint64_t deadline; /* when the kernel ends it by itself; 0: never */
+	bool watched;
 	bool broken;
 	bool revoked;
 	struct md__notice notice[MD__FCNTL_NOTICES];
@@ -51,7 +52,12 @@ void md__fcntl_watch_leave(void);
  * is open elsewhere, or what fcntl(2) fails with.
  */
 int md__fcntl_watch_take(struct md__fcntl_lease *lease);
-void md__fcntl_watch_end(struct md__fcntl_lease *lease);
+
+/*
+ * Watch it no more, and give it back. 0 when it is over; -1 with EACCES while it
+ * is not, and this process has no right to end it: may be repeated.
+ */
+int md__fcntl_watch_end(struct md__fcntl_lease *lease);
 
 /* Has the open file a lease, of this process? */
 bool md__fcntl_watch_taken(int file);

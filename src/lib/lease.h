@@ -62,9 +62,11 @@ struct md__notice {
  *           knows. On failure md__lease_drop() cleans up. The errno tells the caller whether to try again:
  *           EAGAIN, EBUSY, EEXIST: yes; ENXIO, ENODATA: for some time
  * @read:    1 with a notice, 0 without; never blocks
- * @release: shuts the mapping, then 0 when the lease is over, or EBUSY while
- *           foreign pins remain; never blocks; may be repeated
- * @foreign: how many pages somebody else holds, for a message
+ * @release: shuts the mapping, then 0 when the lease is over, EBUSY while
+ *           foreign pins remain, or what time alone does not change, with its
+ *           sentence; never blocks; may be repeated
+ * @foreign: how many pages somebody else holds, for a message; NULL: release()
+ *           never finds any
  * @persist: makes bytes of the mapping durable; NULL: by flushing CPU caches
  */
 struct md__lease_ops {

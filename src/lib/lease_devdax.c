@@ -92,18 +92,10 @@ static int release(struct md__lease *lease)
 	return 0;
 }
 
-/* Nobody waits for pages of the device, so nobody asks who has them. */
-static uint64_t foreign(struct md__lease *lease)
-{
-	(void)lease;
-	return 0;
-}
-
 const struct md__lease_ops md__lease_devdax = {
 	.provider = MD_PROVIDER_DEVDAX,
 	.check = check,
 	.acquire = acquire,
 	.read = read_notice,
 	.release = release,
-	.foreign = foreign,
 };

@@ -176,12 +176,22 @@ static int map_file(const struct md__range *range, struct md__lease *lease, bool
 	return fill ? populate(range, lease, lease->addr) : 0;
 }
 
-static void end(struct md__lease *lease)
+/* A right that was lost may come back: of a program that changes its user for a while. */
+static int end(struct md__lease *lease)
 {
-	md__fcntl_watch_end(lease->data);
-	md__fcntl_watch_leave();
-	free(lease->data);
+	struct md__fcntl_lease *own = lease->data;
+	bool watched = own->watched;
+	int err = md__fcntl_watch_end(own);
+
+	if (watched)
+		md__fcntl_watch_leave();
+	if (err)
+		return md__fail(
+			EPERM,
+			"the lease cannot be given back, only its owner or CAP_LEASE may: md_unmap() and close the file");
+	free(own);
 	lease->data = NULL;
+	return 0;
 }
 
 static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
@@ -205,8 +215,8 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 		return 0;
 	}
 	saved = errno;
-	end(lease);
-	errno = saved;
+	if (!end(lease))
+		errno = saved;
 	return -1;
 }
 
@@ -220,15 +230,7 @@ static int read_notice(struct md__lease *lease, struct md__notice *notice)
 static int release(struct md__lease *lease)
 {
 	md__reserve_again(lease->addr, lease->length);
-	end(lease);
-	return 0;
-}
-
-/* Of pages in the page cache nobody counts who has them. */
-static uint64_t foreign(struct md__lease *lease)
-{
-	(void)lease;
-	return 0;
+	return end(lease);
 }
 
 /*
@@ -256,7 +258,6 @@ const struct md__lease_ops md__lease_fcntl = {
 	.acquire = acquire,
 	.read = read_notice,
 	.release = release,
-	.foreign = foreign,
 	.at_deadline = "ends the lease",
 	.persist = persist,
 };

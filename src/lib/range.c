@@ -42,8 +42,8 @@ static int fail_kind(const char *name)
 			EBADFD,
 			"%s: not a regular file and not a device-dax: there is nothing to map",
 			name);
-	return md__fail(errno, "%s: sysfs does not tell size and alignment of this device-dax",
-			name);
+	return md__fail(errno, "%s: sysfs does not tell what device this is: %s", name,
+			strerror(errno));
 }
 
 /* What kind of file it is decides how the range has to be aligned. */

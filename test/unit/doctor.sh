@@ -60,20 +60,15 @@ ready:*)	((status == 0)) || fail "ready, but status $status" ;;
 esac
 
 run 1 --json "$file" $'/nowhere/\xff'
-if command -v python3 >/dev/null; then
-	python3 - "$file" <(echo "$out") <<-'END' || fail "JSON: $out"
-		import json, sys
-		page = json.load(open(sys.argv[2], encoding="utf-8"))
-		missing = [f for f in page["findings"] if f["status"] == "missing"]
-		assert page["ready"] is False and page["missing"] == len(missing)
-		assert all(f["remedy"] for f in missing)
-		paths = [f["subject"] for f in page["findings"] if f["check"] == "path"]
-		assert paths == [sys.argv[1], "/nowhere/\ufffd"], paths
-	END
-elif command -v jq >/dev/null; then
-	jq -e '.ready == false and .missing == ([.findings[] | select(.status == "missing")] | length)' \
-		<<<"$out" >/dev/null || fail "JSON: $out"
-else
-	echo "doctor: neither python3 nor jq is here to read the JSON"
+# All but this was as it should be.
+if ! command -v jq >/dev/null; then
+	echo "skip doctor - no jq to read the JSON with (bash test/setup.sh)"
+	exit 77
 fi
+jq -e --arg file "$file" '
+	[.findings[] | select(.status == "missing")] as $missing |
+	.ready == false and .missing == ($missing | length) and
+	all($missing[]; .remedy | length > 0) and
+	[.findings[] | select(.check == "path") | .subject] == [$file, "/nowhere/\ufffd"]' \
+	<<<"$out" >/dev/null || fail "JSON: $out"
 echo "doctor: as it should be"

@@ -193,6 +193,24 @@ static void late__release_by_choice__only_once_a_break_comes(void)
 	CU_ASSERT_EQUAL(feed(MD__IN_PINNED), MD__EV_LATE);
 }
 
+/* There may be no deadline, and nobody else who would tell. */
+static void late__stuck__told_at_once_and_once(void)
+{
+	reach(MD__LIVE);
+	feed(MD__IN_RELEASE);
+	feed_done(ALL);
+	feed(MD__IN_DEREGISTERED);
+	CU_ASSERT_EQUAL(feed(MD__IN_PINNED), 0);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(feed_timer(), MD__DO_RELEASE);
+		CU_ASSERT_EQUAL(feed_in((struct md__input){ .what = MD__IN_PINNED, .stuck = true }),
+				i ? 0 : MD__EV_LATE);
+		CU_ASSERT_EQUAL(md__engine_public(&eng), MD_MAP_BREAKING);
+	}
+	feed_timer();
+	CU_ASSERT_EQUAL(feed(MD__IN_RELEASED), MD__EV_RELEASED);
+}
+
 /* ---- release by choice ------------------------------------------------ */
 
 static void release__with_restore_policy__stays_released(void)
@@ -343,6 +361,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(late__dereg_keeps_failing__told_once),
 	UNIT_CASE(late__next_break__told_again),
 	UNIT_CASE(late__release_by_choice__only_once_a_break_comes),
+	UNIT_CASE(late__stuck__told_at_once_and_once),
 	UNIT_CASE(release__with_restore_policy__stays_released),
 	UNIT_CASE(release__in_any_step_of_a_break__stays_released),
 	UNIT_CASE(release__then_restored__policy_is_back),

@@ -35,6 +35,12 @@ int fault_error(void);
 /* From now on the next @times calls of that name fail. Up to four names. */
 void fault_force(const char *name, unsigned int times, int error);
 
+/*
+ * A call that can fail so, and never did since the program was started; the
+ * next one, with what @at, at first 0, was left at; NULL: that was all.
+ */
+const char *fault_untried(enum fault_kind kind, size_t *at);
+
 /* What the library has now and must give back. */
 struct fault_balance {
 	long blocks; /* allocated */

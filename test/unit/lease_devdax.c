@@ -1,80 +1,31 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * The provider for a device-dax, on a sysfs made up by the test that takes
- * /dev/zero for one. Its mapping has zeroes each time, and offset 0 only.
+ * The provider for a device-dax, on a sysfs that takes /dev/zero for one. Its
+ * mapping has zeroes each time, and offset 0 only.
  */
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "dax_device.h"
+#include "fake_dax.h"
 #include "fixture.h"
 
-#define ALIGN ((size_t)4 << 20)
+#define ALIGN FAKE_DAX_ALIGN
 #define SIZE (4 * ALIGN)
-#define REGION "devices/ndbus0/region0"
-#define DAX REGION "/dax0.0/dax0.0"
 
-static char sysfs[] = "/tmp/mapdirect-unit-XXXXXX";
 static int zero;
-
-/* ---- a sysfs ----------------------------------------------------------- */
-
-static void put(const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", sysfs, name);
-	f = fopen(path, "w");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void put_link(const char *name, const char *target)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", sysfs, name);
-	unlink(path);
-	CU_ASSERT_EQUAL(symlink(target, path), 0);
-}
 
 static void set_up(void)
 {
-	static const char *const dirs[] = {
-		"dev",	   "dev/char",	     "bus",  "bus/dax",	       "bus/mem",
-		"devices", "devices/ndbus0", REGION, REGION "/dax0.0", DAX,
-	};
-	char path[128];
-
 	fixture_setup();
-	strcpy(sysfs + strlen(sysfs) - 6, "XXXXXX");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(sysfs));
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", sysfs, dirs[i]);
-		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
-	}
-	put_link("dev/char/1:5", "../../" DAX);
-	put_link(DAX "/subsystem", "../../../../../bus/dax");
-	put(DAX "/size", "16777216\n");
-	put(DAX "/align", "4194304\n");
-	put(REGION "/uevent", "DEVTYPE=nd_pmem\nMODALIAS=nd:t2\n");
-	md__dax_device_sysfs = sysfs;
+	fake_dax_setup();
 	zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
 }
 
 static void tear_down(void)
 {
-	char command[64];
-
 	close(zero);
-	snprintf(command, sizeof(command), "rm -r %s", sysfs);
-	CU_ASSERT_EQUAL(system(command), 0);
-	md__dax_device_sysfs = "/sys";
+	fake_dax_teardown();
 	fixture_teardown();
 }
 
@@ -205,10 +156,13 @@ static void map__provider_does_not_fit__eopnotsupp(void)
 
 static void map__other_device__ebadfd(void)
 {
-	put_link(DAX "/subsystem", "../../../../../bus/mem");
+	fake_dax_link(FAKE_DAX "/subsystem", "../../../../../bus/mem");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
 	ASSERT_FAILED(EBADFD, "not a device-dax");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, MD_PROVIDER_DEVDAX));
+	ASSERT_FAILED(EBADFD, "not a device-dax");
+	fake_dax_link("dev/char/1:5", "nowhere");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
 	ASSERT_FAILED(EBADFD, "not a device-dax");
 }
 
@@ -217,16 +171,27 @@ static void map__sysfs_makes_no_sense__eio(void)
 	static const char *const align[] = { "0\n", "", "4194305\n" };
 
 	for (int i = 0; i < 3; i++) {
-		put(DAX "/align", align[i]);
+		fake_dax_file(FAKE_DAX "/align", align[i]);
 		CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
 		ASSERT_FAILED(EIO, "sysfs");
 	}
 }
 
+/* What cannot be read is not taken for an answer. */
+static void map__sysfs_cannot_be_read__says_so(void)
+{
+	fake_dax_link(FAKE_DAX_REGION "/uevent", ".");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
+	ASSERT_FAILED(EISDIR, "sysfs does not tell");
+	fake_dax_link("dev/char/1:5", "1:5");
+	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
+	ASSERT_FAILED(ELOOP, "sysfs does not tell");
+}
+
 /* Less than md_persist() promises is not chosen unasked. */
 static void map__memory_is_volatile__only_by_name(void)
 {
-	put(REGION "/uevent", "DEVTYPE=nd_volatile\n");
+	fake_dax_file(FAKE_DAX_REGION "/uevent", "DEVTYPE=nd_volatile\n");
 	CU_ASSERT_PTR_NULL(try_map(0, ALIGN, 0));
 	ASSERT_FAILED(EOPNOTSUPP, "volatile");
 	fixture_unmap(map_device(MD_PROVIDER_DEVDAX));
@@ -254,7 +219,7 @@ static void query__device_dax__answers_as_map_would(void)
 	result = query(ALIGN, SIZE);
 	CU_ASSERT_EQUAL(result.provider, MD_PROVIDER_DEVDAX);
 	CU_ASSERT_EQUAL(result.error, ENXIO);
-	put(REGION "/uevent", "DEVTYPE=nd_volatile\n");
+	fake_dax_file(FAKE_DAX_REGION "/uevent", "DEVTYPE=nd_volatile\n");
 	result = query(0, SIZE);
 	CU_ASSERT_EQUAL(result.provider, MD_PROVIDER_NONE);
 	CU_ASSERT_EQUAL(result.error, EOPNOTSUPP);
@@ -272,6 +237,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__provider_does_not_fit__eopnotsupp),
 	UNIT_CASE(map__other_device__ebadfd),
 	UNIT_CASE(map__sysfs_makes_no_sense__eio),
+	UNIT_CASE(map__sysfs_cannot_be_read__says_so),
 	UNIT_CASE(map__memory_is_volatile__only_by_name),
 	UNIT_CASE(query__device_dax__answers_as_map_would),
 	{ 0 },

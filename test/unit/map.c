@@ -84,6 +84,18 @@ static void map__wrong_kind_of_descriptor__errno_of_each(void)
 }
 
 /* Teardown sees that no descriptor is left. */
+/* The end tells files apart. */
+static void map__long_name__its_end_is_shown(void)
+{
+	int fd = memfd_create("a name of more than what fits into the sentence, and its end",
+			      MFD_CLOEXEC);
+
+	CU_ASSERT_PTR_NULL(md_map(ctx, fd, 1, PAGE, NULL));
+	ASSERT_FAILED(EINVAL, "...");
+	ASSERT_FAILED(EINVAL, "fits into the sentence, and its end (deleted)");
+	close(fd);
+}
+
 static void map__no_lease__errno_of_the_provider_at_once(void)
 {
 	const int error[] = { EAGAIN, EBUSY, EEXIST, ENXIO,  ENODATA, EPERM,
@@ -379,6 +391,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__bad_range__einval_or_eoverflow),
 	UNIT_CASE(map__bad_settings__einval_or_eopnotsupp),
 	UNIT_CASE(map__wrong_kind_of_descriptor__errno_of_each),
+	UNIT_CASE(map__long_name__its_end_is_shown),
 	UNIT_CASE(map__no_lease__errno_of_the_provider_at_once),
 	UNIT_CASE(map__break_during_the_call__eagain),
 	UNIT_CASE(map__whole_file__looks_as_asked_for),

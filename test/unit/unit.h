@@ -30,6 +30,9 @@ struct unit_case {
 int unit_main(const char *suite, const struct unit_case *cases, void (*setup)(void),
 	      void (*teardown)(void), int argc, char **argv);
 
+/* Say that nothing was run, and why. Returns the exit status for that, 77. */
+int unit_skip(const char *suite, const char *why);
+
 /* End a child of fork(2), without what exit(3) does but with its count of lines. */
 void unit_exit_child(int status) __attribute__((noreturn));
 
