@@ -308,11 +308,58 @@ static void mapping__aligned_or_not__huge_where_possible(const void *unused)
 	}
 }
 
+/* What the kernel says of the mapping at an address: " rd wr sh ... ". */
+static void vm_flags(char *flags, size_t size, const void *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end, want = (uintptr_t)at;
+	bool found = false;
+	char line[512];
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found = start <= want && want < end;
+		else if (found && !strncmp(line, "VmFlags:", 8))
+			break;
+	}
+	CHECK(found && !feof(f));
+	snprintf(flags, size, "%s", line + 8);
+	fclose(f);
+}
+
+/*
+ * Proves: the mapping of a lease is out of core dumps, does not grow, and is not
+ * inherited, not even by entries that fork copies; and may not be dumped again.
+ */
+static void mapping__in_smaps__has_its_flags(const void *unused)
+{
+	static const char *const of_lease[] = { " dd ", " dc ", " de " };
+	char flags[512];
+	struct holder h;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	for (unsigned int i = 0; i < 3; i++) {
+		vm_flags(flags, sizeof(flags), h.map + PAGE);
+		expect(flags, "%s", of_lease[i]);
+		CHECK(!strstr(flags, " mm ")); /* VM_MIXEDMAP */
+		vm_flags(flags, sizeof(flags), h.anchor + PAGE);
+		CHECK(!strstr(flags, of_lease[i]));
+	}
+	CHECK_ERRNO(madvise(h.map, h.length, MADV_DODUMP), EINVAL);
+	vm_flags(flags, sizeof(flags), h.map + PAGE);
+	expect(flags, " dd ");
+	CHECK_EQ(holder_release(&h), 0);
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(list__through_a_break__tells_state),
 	SUITE_CASE(trace__through_a_kill__has_each_step),
 	SUITE_CASE(pin__outlives_holder__is_listed_as_stuck),
 	SUITE_CASE(mapping__aligned_or_not__huge_where_possible),
+	SUITE_CASE(mapping__in_smaps__has_its_flags),
 	{},
 };
 
