@@ -228,6 +228,25 @@ static void play_setuid(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
+/* The same, where the file has another owner by then. */
+static void play_chown(bool *damage)
+{
+	unsigned int before = refused_deletions();
+	struct holder h;
+
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	CHECK(!fchown(h.fd, NOBODY, NOBODY));
+	CHECK(!seteuid(NOBODY));
+	holder_take(&h, 0, LENGTH);
+	CHECK(!seteuid(0));
+	CHECK(!fchown(h.fd, 1, 1));
+	CHECK(!seteuid(NOBODY));
+	CHECK_EQ(holder_release(&h), 0);
+	CHECK(!seteuid(0));
+	*damage = refused_deletions() > before;
+	CHECK(!unlink(h.path));
+}
+
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
@@ -241,6 +260,7 @@ static const struct suite_case cases[] = {
 	},
 	CONTROL(OVERLAP, play_overlap, "second_lease"),
 	CONTROL(CREDENTIALS, play_setuid, "holder_lost_the_right"),
+	CONTROL(CREDENTIALS, play_chown, "file_has_another_owner"),
 	{},
 };
 
