@@ -25,7 +25,7 @@ passed=0
 failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
-normal=(breaks campaign fate storm slope overlap release ioctls refusals inherit visible)
+normal=(breaks campaign fate frozen storm slope overlap release ioctls refusals inherit visible)
 special="lib_large lib_devdax"
 for source in test/guest/lib_*.c; do
 	name=$(basename "$source" .c)
