@@ -17,8 +17,8 @@
 #               MD_PMEM   a directory on an XFS mounted with -o dax=always, with
 #                         reflink=0, and some 100 MiB free
 #               MD_PMEM2  the same with reflink=1
-#             The suites change leases-enable and lease-break-time for a while
-#             and kill processes of their own.
+#             The suites change leases-enable and lease-break-time and freeze
+#             both file systems for a while, and kill processes of their own.
 #
 # Installs what is missing, builds with gcc, clang and the sanitizers, and runs
 # the unit tests, valgrind, the checkers, the guest suites and the demo. A step that has

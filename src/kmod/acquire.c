@@ -274,6 +274,17 @@ static void md_abandon(struct md_lease *l)
 }
 
 /* An open of our own: deleting a lease wipes the signal owner of its file. */
+static struct file *md_open_own(struct file *file)
+{
+	int err = md_fault_here();
+
+	if (err)
+		return ERR_PTR(err);
+	if (!md_protected(MD_PROTECT_OWN_FILE))
+		return get_file(file);
+	return dentry_open(&file->f_path, O_RDWR | O_LARGEFILE | O_NONBLOCK, current_cred());
+}
+
 static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 {
 	struct file *file = fget(arg->fd);
@@ -288,10 +299,7 @@ static struct md_lease *md_prepare(const struct mapdirect_lease *arg)
 		err = md_check_anchor(file_inode(file), arg);
 	if (err)
 		goto out;
-	err = md_fault_here();
-	own = err ? ERR_PTR(err) :
-		    dentry_open(&file->f_path, O_RDWR | O_LARGEFILE | O_NONBLOCK,
-					      current_cred());
+	own = md_open_own(file);
 	if (IS_ERR(own)) {
 		err = PTR_ERR(own);
 		goto out;

@@ -52,6 +52,10 @@ static int md_extents_add(struct md_extents *e, unsigned long index, struct page
 	pgmap = md_fault_here() ? NULL : get_dev_pagemap(pfn, NULL);
 	if (!pgmap)
 		return -ENODEV;
+	if (!md_protected(MD_PROTECT_PGMAP)) {
+		put_dev_pagemap(pgmap);
+		pgmap = NULL;
+	}
 	e->v[e->nr++] = (struct md_extent){
 		.index = index,
 		.pfn = pfn,

@@ -31,6 +31,9 @@ enum md_protection {
 	MD_PROTECT_TRY_LOCK = 17,     /* never sleep on i_rwsem */
 	MD_PROTECT_CREDENTIALS = 18,  /* give back whatever rights are left */
 	MD_PROTECT_OWN_INODE = 19,    /* shut the mapping of one lease alone */
+	MD_PROTECT_GONE = 20,	      /* kill nobody after exit or exec */
+	MD_PROTECT_OWN_FILE = 21,     /* lease by an open of our own */
+	MD_PROTECT_PGMAP = 22,	      /* unbinding the driver waits */
 };
 
 #ifdef MAPDIRECT_TESTING

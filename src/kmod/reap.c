@@ -137,8 +137,12 @@ static struct md_fate md_fate_of(struct md_lease *l)
 /* Foreign pins remain: kill who is late, and look again later. */
 static void md_reap_later(struct md_lease *l, const struct md_fate *f)
 {
-	if (f->overdue && !f->mm_gone && md_protected(MD_PROTECT_KILL))
-		md_kill(l);
+	if (f->overdue && md_protected(MD_PROTECT_KILL)) {
+		if (!f->mm_gone)
+			md_kill(l);
+		else if (!md_protected(MD_PROTECT_GONE)) /* whatever runs by that pid now */
+			kill_pid(l->holder, SIGKILL, 1);
+	}
 	if (!f->stuck) {
 		md_set_state(l, MAPDIRECT_STATE_RELEASING);
 	} else if (l->state != MAPDIRECT_STATE_STUCK) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "breaker.h"
+#include "canary.h"
 #include "holder.h"
 #include "knob.h"
 #include "ops.h"
@@ -228,6 +229,97 @@ static void anchor__taken_away__breaks(const void *unused)
 	}
 }
 
+/* Inside of a huge page of the anchor. */
+#define WITHIN (MIB + 4096)
+
+static void protect_within(struct holder *h)
+{
+	CHECK(!mprotect(h->anchor + WITHIN, 4096, PROT_READ));
+}
+
+static void unmap_within(struct holder *h)
+{
+	CHECK(!munmap(h->anchor + WITHIN, 4096));
+}
+
+static void drop_within(struct holder *h)
+{
+	CHECK(!madvise(h->anchor + WITHIN, 4096, MADV_DONTNEED));
+}
+
+static void drop_part(struct holder *h)
+{
+	CHECK(!madvise(h->anchor, PART, MADV_DONTNEED));
+}
+
+/*
+ * Proves: what the holder does to its anchor that looks like a truncate is
+ * reported as one, once, by the holder; nothing hangs, no byte is lost.
+ */
+static void anchor__split_or_dropped__looks_like_truncate(const void *unused)
+{
+	static void (*const ways[])(struct holder * h) = { protect_within, unmap_within,
+							   drop_within, drop_part };
+
+	(void)unused;
+	for (unsigned int i = 0; i < 4; i++) {
+		struct mapdirect_event ev;
+		struct breaker b;
+		struct holder h;
+
+		suite_context("way %u", i);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		memset(h.map, 1, h.length);
+		ways[i](&h);
+		holder_event(&h, &ev);
+		CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
+		CHECK_EQ(ev.reason, MAPDIRECT_REASON_TRUNCATE);
+		CHECK_EQ(ev.breaker_pid, getpid());
+		check_deadline(&ev, knob_get(KNOB_LEASE_BREAK_TIME));
+		CHECK(touch(h.map + WITHIN));
+		CHECK_EQ(holder_release(&h), 0);
+		check_no_more_events(&h);
+		CHECK_EQ(bytes_not(h.path, OPS_FROM, OPS_LENGTH, 1), 0);
+		breaker_start(&b, truncate_inside, h.path);
+		breaker_finish(&b, SUITE_WAIT_MS);
+	}
+}
+
+static void *punch_by_anchor(void *arg)
+{
+	struct holder *h = arg;
+
+	return (void *)(long)madvise(h->anchor + MIB, MIB, MADV_REMOVE);
+}
+
+/* Proves: MADV_REMOVE, which punches the file, waits for the lease as fallocate does. */
+static void anchor__removed__waits_for_release(const void *unused)
+{
+	struct mapdirect_event ev;
+	struct holder h;
+	pthread_t thread;
+	void *failed;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+	holder_take(&h, OPS_FROM, OPS_LENGTH);
+	memset(h.map, 1, h.length);
+	CHECK_EQ(pthread_create(&thread, NULL, punch_by_anchor, &h), 0);
+	holder_event(&h, &ev);
+	CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
+	CHECK_EQ(ev.reason, MAPDIRECT_REASON_TRUNCATE);
+	CHECK_EQ(ev.breaker_pid, getpid());
+	poll(NULL, 0, 300);
+	CHECK_EQ(pthread_tryjoin_np(thread, &failed), EBUSY);
+	CHECK_EQ(h.map[MIB], 1);
+	CHECK_EQ(holder_release(&h), 0);
+	CHECK_EQ(pthread_join(thread, &failed), 0);
+	CHECK(!failed);
+	CHECK_EQ(bytes_not(h.path, OPS_FROM + MIB, MIB, 0), 0);
+	CHECK_EQ(bytes_not(h.path, OPS_FROM, MIB, 1), 0);
+}
+
 /* Proves: an anchor in several pieces, of different rights, does its service. */
 static void anchor__split_by_mprotect__still_tells(const void *unused)
 {
@@ -363,6 +455,8 @@ static const struct suite_case cases[] = {
 	BREAKS_NOT(do_drop_caches),
 	SUITE_CASE(break__by_thread_of_holder__is_one),
 	SUITE_CASE(anchor__taken_away__breaks),
+	SUITE_CASE(anchor__split_or_dropped__looks_like_truncate),
+	SUITE_CASE(anchor__removed__waits_for_release),
 	SUITE_CASE(anchor__split_by_mprotect__still_tells),
 	SUITE_CASE(deadline__capped__is_the_cap),
 	SUITE_CASE(deadline__changed_in_a_break__is_for_the_next),

@@ -35,6 +35,9 @@ enum protection {
 	TRY_LOCK = 1 << 17,
 	CREDENTIALS = 1 << 18,
 	OWN_INODE = 1 << 19,
+	GONE = 1 << 20,
+	OWN_FILE = 1 << 21,
+	PGMAP = 1 << 22,
 };
 
 #define CONTROL_LENGTH (4 * MIB)

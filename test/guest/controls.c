@@ -14,6 +14,7 @@
 #include "control.h"
 #include "knob.h"
 #include "scratch.h"
+#include "signals.h"
 #include "suite.h"
 #include "swap.h"
 
@@ -279,6 +280,41 @@ static void play_setuid(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
+/* The same, where the file has another owner by then. */
+static void play_chown(bool *damage)
+{
+	unsigned int before = refused_deletions();
+	struct holder h;
+
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	CHECK(!fchown(h.fd, NOBODY, NOBODY));
+	CHECK(!seteuid(NOBODY));
+	holder_take(&h, 0, LENGTH);
+	CHECK(!seteuid(0));
+	CHECK(!fchown(h.fd, 1, 1));
+	CHECK(!seteuid(NOBODY));
+	CHECK_EQ(holder_release(&h), 0);
+	CHECK(!seteuid(0));
+	*damage = refused_deletions() > before;
+	CHECK(!unlink(h.path));
+}
+
+/* Damage: what the application set for its descriptor is gone. */
+static void play_settings(bool *damage)
+{
+	struct signals before, after;
+	struct holder h;
+
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	signals_set(h.fd);
+	signals_get(h.fd, &before);
+	holder_take(&h, 0, LENGTH);
+	CHECK_EQ(holder_release(&h), 0);
+	signals_get(h.fd, &after);
+	*damage = !signals_equal(&before, &after);
+	CHECK(!unlink(h.path));
+}
+
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
@@ -293,6 +329,8 @@ static const struct suite_case cases[] = {
 	CONTROL(COW, play_store_near_shared, "store_near_shared_blocks"),
 	CONTROL(OVERLAP, play_overlap, "second_lease"),
 	CONTROL(CREDENTIALS, play_setuid, "holder_lost_the_right"),
+	CONTROL(CREDENTIALS, play_chown, "file_has_another_owner"),
+	CONTROL(OWN_FILE, play_settings, "signal_settings"),
 	{},
 };
 

@@ -16,6 +16,7 @@
 #include "control.h"
 #include "knob.h"
 #include "ops.h"
+#include "pin.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -182,6 +183,27 @@ static void play_kill(bool *damage)
 	CHECK(!unlink(path));
 }
 
+/* Damage: the program that the holder's process runs by now is killed. */
+static void play_exec(bool *damage)
+{
+	struct breaker b;
+	struct pin pin;
+	pid_t holder;
+
+	knob_set(KNOB_LEASE_BREAK_TIME, 1);
+	holder = pin_start(&pin, pin_then_exec);
+	breaker_start(&b, truncate_to_zero, pin.path);
+	CHECK(wait_until(holder_is_stuck, NULL, SUITE_WAIT_MS));
+	*damage = child_wait(holder, NEVER_MS, NULL);
+	pin_drop(&pin);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	if (!*damage) {
+		CHECK(!kill(holder, SIGTERM));
+		child_killed(holder, SIGTERM, SUITE_WAIT_MS);
+	}
+	CHECK(!unlink(pin.path));
+}
+
 struct beside {
 	char path[128];
 	atomic_bool leased;
@@ -320,6 +342,7 @@ static const struct suite_case cases[] = {
 	CONTROL(KILL, play_stop, "holder_stopped"),
 	CONTROL(CAP, play_stop_without_time, "lease_break_time_0"),
 	CONTROL(NO_WAIT, play_kill, "holder_killed"),
+	CONTROL(GONE, play_exec, "holder_execs"),
 	CONTROL(EXIT, play_exit, "one_of_two_ends"),
 	CONTROL(TRY_LOCK, play_sleep, "lease_asked_in_break"),
 	CONTROL(HOLDER, play_fork, "child"),

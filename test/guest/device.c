@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Other file systems on the scratch device, and the device going away. */
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -13,14 +10,13 @@
 
 #include "breaker.h"
 #include "child.h"
+#include "driver.h"
 #include "holder.h"
 #include "rdma.h"
 #include "scratch.h"
 #include "suite.h"
-#include "swap.h"
 
 #define LENGTH (4 * MIB)
-#define BUS "/sys/bus/nd/drivers/nd_pmem/"
 
 struct wanted {
 	int err;
@@ -70,7 +66,35 @@ static void lease__on_page_cache__is_refused(const void *unused)
 	scratch_restore();
 }
 
-/* Proves: neither the file system nor the module goes away under a lease. */
+static void expect_in_use(void)
+{
+	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
+	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
+}
+
+static bool module_unloaded(void *unused)
+{
+	(void)unused;
+	return !syscall(SYS_delete_module, "mapdirect", O_NONBLOCK);
+}
+
+/* The module again, for whoever comes next. */
+static void load_module(void)
+{
+	const char *path = getenv("MD_KMOD");
+	int fd;
+
+	CHECK(path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK(!syscall(SYS_finit_module, fd, "", 0));
+	close(fd);
+}
+
+/*
+ * Proves: neither the file system nor the module goes away under a lease, and
+ * each does when the last region on it is gone.
+ */
 static void umount_and_rmmod__while_leased__are_refused(const void *unused)
 {
 	struct ibv_mr *mr;
@@ -87,62 +111,15 @@ static void umount_and_rmmod__while_leased__are_refused(const void *unused)
 	CHECK(!munmap(h.anchor, LENGTH));
 	CHECK(!close(h.fd));
 	CHECK(!close(holder_device()));
-	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
-	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
+	expect_in_use();
 	CHECK(!munmap(h.map, LENGTH));
 	CHECK(!close(h.lease));
-	CHECK_ERRNO(umount(suite_fs[1]), EBUSY);
-	CHECK_ERRNO(syscall(SYS_delete_module, "mapdirect", O_NONBLOCK), EWOULDBLOCK);
+	expect_in_use();
 	CHECK_EQ(ibv_dereg_mr(mr), 0);
-}
-
-static int tell_driver(const char *what, const char *name)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), BUS "%s", what);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, name, strlen(name)) == (ssize_t)strlen(name) ? 0 : -1;
-}
-
-static int unbind(const char *name)
-{
-	return tell_driver("unbind", name);
-}
-
-/* What the driver of a block device calls it. */
-static void driver_name(char *name)
-{
-	char link[64], path[PATH_MAX];
-
-	snprintf(link, sizeof(link), "/sys/block/%s/device", strrchr(scratch_device(), '/') + 1);
-	CHECK(realpath(link, path));
-	strcpy(name, basename(path));
-	snprintf(link, sizeof(link), BUS "%.32s", name);
-	if (access(link, F_OK))
-		suite_skip("the device is not driven by nd_pmem");
-}
-
-static bool device_is_there(void *unused)
-{
-	(void)unused;
-	return !access(scratch_device(), F_OK);
-}
-
-/*
- * Takes away what the file system remembers of the file's pages. The kernel
- * would look at it when it unmounts, though the pages are no more, and crash.
- * Of all that does this only swapext leaves the lease alone.
- */
-static void forget_pages(struct holder *h)
-{
-	struct holder other;
-
-	CHECK(!munmap(h->anchor, h->length));
-	holder_file(&other, suite_fs[1], "other", h->length);
-	CHECK_EQ(swap_extents(h->path, other.path), EINVAL);
-	CHECK(!close(other.fd));
+	scratch_unmount();
+	CHECK(wait_until(module_unloaded, NULL, SUITE_WAIT_MS));
+	load_module();
+	scratch_restore();
 }
 
 /*
@@ -152,22 +129,21 @@ static void forget_pages(struct holder *h)
 static void unbind__while_leased__waits(const void *unused)
 {
 	struct rdma near, far;
-	char name[PATH_MAX];
+	const char *device = driver_device();
 	struct ibv_mr *mr;
 	struct breaker b;
 	struct holder h;
 
 	(void)unused;
-	driver_name(name);
 	scratch_restore();
 	rdma_pair(&near, &far);
 	holder_file(&h, suite_fs[1], "leased", LENGTH);
 	holder_take(&h, 0, LENGTH);
 	mr = rdma_reg(&far, h.map, LENGTH);
 	CHECK(mr);
-	forget_pages(&h);
+	driver_forget_pages(&h);
 	sync();
-	breaker_start(&b, unbind, name);
+	breaker_start(&b, driver_unbind, device);
 	CHECK(breaker_waits(&b, 1000));
 	for (size_t i = 0; i < LENGTH; i += MIB)
 		CHECK_EQ(rdma_write(&near, (uintptr_t)h.map + i, mr->rkey, 1), IBV_WC_SUCCESS);
@@ -180,8 +156,7 @@ static void unbind__while_leased__waits(const void *unused)
 	CHECK(!close(h.lease) && !close(h.fd));
 	/* The file system is dead now; a new one for whoever comes next. */
 	CHECK(!umount(suite_fs[1]));
-	CHECK_EQ(tell_driver("bind", name), 0);
-	CHECK(wait_until(device_is_there, NULL, SUITE_WAIT_MS));
+	driver_bind(device);
 	scratch_restore();
 }
 

@@ -17,6 +17,7 @@
 #include "child.h"
 #include "holder.h"
 #include "knob.h"
+#include "ops.h"
 #include "rdma.h"
 #include "stream.h"
 #include "suite.h"
@@ -349,6 +350,47 @@ static void breaker__killed__holder_carries_on(const void *unused)
 	}
 }
 
+/*
+ * Proves: a write(2) that waits for the lease cannot be killed before the
+ * holder lets go, and by then nothing has broken loose.
+ */
+static void writer__killed__dies_when_holder_lets_go(const void *unused)
+{
+	(void)unused;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct mapdirect_event ev;
+		struct rdma near, far;
+		struct holder h;
+		struct breaker b;
+		struct ibv_mr *mr;
+
+		suite_context("on %s", suite_fs[i]);
+		rdma_pair(&near, &far);
+		holder_file(&h, suite_fs[i], "leased", LENGTH);
+		holder_take(&h, 0, LENGTH);
+		mr = rdma_reg(&far, h.map, LENGTH);
+		CHECK(mr);
+		breaker_start(&b, write_inside, h.path);
+		holder_event(&h, &ev);
+		CHECK(!kill(b.pid, SIGKILL));
+		CHECK(breaker_waits(&b, 1000));
+		CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_BREAKING);
+		CHECK_EQ(rdma_write(&near, (uintptr_t)h.map + OPS_INSIDE, mr->rkey, 1),
+			 IBV_WC_SUCCESS);
+		holder_release_busy(&h);
+		CHECK_EQ(holder_status(&h).foreign_pages, LENGTH / 4096);
+		CHECK(breaker_waits(&b, 500));
+		CHECK_EQ(bytes_not(h.path, OPS_INSIDE, 4096, 1), 0);
+		CHECK_EQ(ibv_dereg_mr(mr), 0);
+		CHECK(breaker_waits(&b, 0));
+		holder_release_done(&h);
+		child_killed(b.pid, SIGKILL, SUITE_WAIT_MS);
+		CHECK(!unlink(h.path));
+		rdma_close(&near);
+		rdma_close(&far);
+	}
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(stopped__region_in_use__killed_at_deadline),
 	SUITE_CASE(killed__region_in_use__breaker_goes_on),
@@ -357,6 +399,7 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(forgotten__past_deadline__killed),
 	SUITE_CASE(late__many_processes__all_killed),
 	SUITE_CASE(breaker__killed__holder_carries_on),
+	SUITE_CASE(writer__killed__dies_when_holder_lets_go),
 	SUITE_CASE(ignored__no_region__revoked_at_deadline),
 	{},
 };

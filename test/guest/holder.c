@@ -124,12 +124,23 @@ bool holder_exists(void *unused)
 	return list(text, sizeof(text));
 }
 
-bool holder_is_live(void *unused)
+static bool is_listed(const char *what)
 {
 	char text[4096];
 
+	return list(text, sizeof(text)) && strstr(text, what);
+}
+
+bool holder_is_live(void *unused)
+{
 	(void)unused;
-	return list(text, sizeof(text)) && strstr(text, " state=live ");
+	return is_listed(" state=live ");
+}
+
+bool holder_is_stuck(void *unused)
+{
+	(void)unused;
+	return is_listed(" state=stuck ");
 }
 
 int holder_release(struct holder *h)

@@ -47,6 +47,9 @@ bool holder_exists(void *unused);
 /* The same, and one of them has all of it: taking a lease takes a while. */
 bool holder_is_live(void *unused);
 
+/* The same, and one of them has been past its deadline for long. */
+bool holder_is_stuck(void *unused);
+
 /* The ioctl: 0, or -1 and errno. */
 int holder_release(struct holder *h);
 

@@ -14,6 +14,7 @@
 #include "child.h"
 #include "holder.h"
 #include "knob.h"
+#include "pin.h"
 #include "rdma.h"
 #include "suite.h"
 
@@ -211,23 +212,46 @@ static void hold_and_exec(void *arg)
 }
 
 /*
- * Proves: exec ends the lease, though the descriptor is inherited, and the new
- * program of that process is not killed for it.
+ * Proves: exec ends the lease, though the descriptor is inherited, once the
+ * region is gone with its process's descriptors.
  */
 static void holder__execs_in_break__lease_goes(const void *unused)
 {
 	struct scene *s = shared_new(sizeof(*s));
 	struct breaker b;
 	pid_t holder;
-	int status;
 
 	(void)unused;
-	knob_set(KNOB_LEASE_BREAK_TIME, 3);
 	holder = child_start(hold_and_exec, s);
 	CHECK(wait_until(is_ready, s, SUITE_WAIT_MS));
 	breaker_start(&b, truncate_to_zero, s->path);
 	breaker_finish(&b, SUITE_WAIT_MS);
-	CHECK(!child_wait(holder, 4000, &status));
+	CHECK(!kill(holder, SIGTERM));
+	child_killed(holder, SIGTERM, SUITE_WAIT_MS);
+}
+
+/*
+ * Proves: where exec leaves a page pinned, the new program of that process is
+ * not killed at the deadline; the breaker waits, and the lease is stuck, until
+ * the page is free.
+ */
+static void holder__execs_with_page_pinned__program_lives(const void *unused)
+{
+	struct breaker b;
+	struct pin pin;
+	pid_t holder;
+	int status;
+
+	(void)unused;
+	knob_set(KNOB_LEASE_BREAK_TIME, 1);
+	holder = pin_start(&pin, pin_then_exec);
+	breaker_start(&b, truncate_to_zero, pin.path);
+	CHECK(wait_until(holder_is_stuck, NULL, SUITE_WAIT_MS));
+	CHECK(!child_wait(holder, 2000, &status));
+	CHECK(breaker_waits(&b, 0) && holder_is_stuck(NULL));
+	CHECK(pin_intact(&pin));
+	pin_drop(&pin);
+	breaker_finish(&b, SUITE_WAIT_MS);
 	CHECK(!kill(holder, SIGTERM));
 	child_killed(holder, SIGTERM, SUITE_WAIT_MS);
 }
@@ -301,6 +325,7 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(socket__passes_lease_fd__receiver_is_powerless),
 	SUITE_CASE(holder__dies_before_child__lease_goes),
 	SUITE_CASE(holder__execs_in_break__lease_goes),
+	SUITE_CASE(holder__execs_with_page_pinned__program_lives),
 	SUITE_CASE(unlink__while_leased__blocks_stay),
 	{},
 };

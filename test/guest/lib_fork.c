@@ -9,6 +9,7 @@
 
 #include "breaker.h"
 #include "child.h"
+#include "knob.h"
 #include "lib_holder.h"
 #include "ops.h"
 #include "suite.h"
@@ -206,8 +207,9 @@ static void lib_fork__parent_dies_child_execs__released(const void *unused)
 
 /*
  * Proves: a child that keeps the verbs device keeps the registration, so the
- * breaker waits, safely; and goes on when the child ends. To close the device
- * is not enough: the queues of its queue pairs are mapped.
+ * breaker waits, safely, also past the deadline, when the lease is listed as
+ * stuck; and goes on when the child ends. To close the device is not enough:
+ * the queues of its queue pairs are mapped.
  */
 static void fork__parent_dies__breaker_waits_for_child(const void *arg)
 {
@@ -216,9 +218,12 @@ static void fork__parent_dies__breaker_waits_for_child(const void *arg)
 	struct breaker b;
 	pid_t child;
 
+	knob_set(KNOB_LEASE_BREAK_TIME, 1);
 	child = orphan(f, *live);
 	breaker_start(&b, truncate_to_zero, f->path);
-	CHECK(breaker_waits(&b, 500));
+	CHECK(wait_until(holder_is_stuck, NULL, SUITE_WAIT_MS));
+	CHECK(breaker_waits(&b, 1000) && holder_is_stuck(NULL));
+	CHECK(!kill(child, 0));
 	CHECK(!kill(child, SIGKILL));
 	breaker_finish(&b, SUITE_WAIT_MS);
 }

@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "breaker.h"
 #include "holder.h"
 #include "knob.h"
+#include "ops.h"
 #include "suite.h"
 
 #define PAGE 4096
@@ -207,6 +209,39 @@ static void leases__switched_off__are_enolck(const void *unused)
 	CHECK(h.lease >= 0);
 }
 
+/* Proves: leases that stand when they are switched off are broken and released as ever. */
+static void leases__switched_off_later__end_well(const void *unused)
+{
+	static const file_op ops[] = { write_inside, truncate_to_zero };
+
+	(void)unused;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct mapdirect_event ev;
+		struct breaker b;
+		struct holder h;
+
+		suite_context("operation %u", i);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		knob_set(KNOB_LEASES_ENABLE, 0);
+		CHECK(!holder_has_event(&h));
+		CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_LIVE);
+		breaker_start(&b, ops[i], h.path);
+		holder_event(&h, &ev);
+		CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
+		CHECK(breaker_waits(&b, 300));
+		CHECK_EQ(holder_release(&h), 0);
+		breaker_finish(&b, SUITE_WAIT_MS);
+		holder_file(&h, suite_fs[0], "leased", OPS_FILE_SIZE);
+		holder_anchor(&h, OPS_FROM, OPS_LENGTH);
+		CHECK_ERRNO(holder_try_lease(&h, 0), ENOLCK);
+		knob_set(KNOB_LEASES_ENABLE, 1);
+		h.lease = holder_try_lease(&h, 0);
+		CHECK(h.lease >= 0);
+		CHECK_EQ(holder_release(&h), 0);
+	}
+}
+
 /* The device stays open: it is for root and a group. */
 static void become_nobody(void)
 {
@@ -242,6 +277,34 @@ static void caller__lost_the_right__can_release(const void *unused)
 	CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_RELEASED);
 }
 
+/*
+ * Proves: a file that is given to another owner while it is leased stays leased,
+ * as that moves no block; who owned it can release, though it could not take the
+ * lease any more, and then nothing holds up a breaker.
+ */
+static void caller__lost_the_file__can_release(const void *unused)
+{
+	struct breaker b;
+	struct holder h;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", MIB);
+	CHECK(!fchown(h.fd, NOBODY, NOBODY));
+	CHECK(!seteuid(NOBODY));
+	holder_take(&h, 0, MIB);
+	CHECK(!seteuid(0));
+	CHECK(!fchown(h.fd, 1, 1));
+	CHECK(!seteuid(NOBODY));
+	CHECK(!holder_has_event(&h));
+	CHECK_EQ(holder_status(&h).state, MAPDIRECT_STATE_LIVE);
+	CHECK(touch(h.map));
+	CHECK_EQ(holder_release(&h), 0);
+	CHECK_ERRNO(holder_try_lease(&h, 0), EPERM);
+	CHECK(!seteuid(0));
+	breaker_start(&b, truncate_to_zero, h.path);
+	breaker_finish(&b, SUITE_WAIT_MS);
+}
+
 /* Proves: pinned memory is limited as locked memory is, to the page. */
 static void caller__at_memlock_limit__is_enomem(const void *unused)
 {
@@ -275,8 +338,10 @@ static const struct suite_case cases[] = {
 	SUITE_CASE(range__unwritten_and_read__is_made_written),
 	SUITE_CASE(anchor__of_something_else__is_refused),
 	SUITE_CASE(leases__switched_off__are_enolck),
+	SUITE_CASE(leases__switched_off_later__end_well),
 	SUITE_CASE(caller__not_owner__is_eperm),
 	SUITE_CASE(caller__lost_the_right__can_release),
+	SUITE_CASE(caller__lost_the_file__can_release),
 	SUITE_CASE(caller__at_memlock_limit__is_enomem),
 	{},
 };

@@ -14,6 +14,7 @@
 #include "child.h"
 #include "holder.h"
 #include "rdma.h"
+#include "signals.h"
 #include "suite.h"
 
 #define LENGTH (2 * MIB)
@@ -166,9 +167,28 @@ static void release__with_region__is_ebusy(const void *unused)
 	holder_release_done(&h);
 }
 
+/* Proves: whom the application's descriptor signals, and how, is its own affair. */
+static void release__descriptor_with_settings__keeps_them(const void *unused)
+{
+	struct signals before, after;
+	struct holder h;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	signals_set(h.fd);
+	signals_get(h.fd, &before);
+	holder_take(&h, 0, LENGTH);
+	signals_get(h.fd, &after);
+	CHECK(signals_equal(&before, &after));
+	CHECK_EQ(holder_release(&h), 0);
+	signals_get(h.fd, &after);
+	CHECK(signals_equal(&before, &after));
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(release__twice__stays_released),
 	SUITE_CASE(release__with_region__is_ebusy),
+	SUITE_CASE(release__descriptor_with_settings__keeps_them),
 	SUITE_CASE(release__against_registering_threads__none_left),
 	SUITE_CASE_LONG(release__against_registering_threads__none_left_often),
 	{},

@@ -26,7 +26,7 @@ passed=0
 failed=0
 
 # What needs no guest of its own; lib_* are the library's suites.
-normal=(breaks campaign fate storm slope overlap release ioctls refusals inherit visible)
+normal=(breaks campaign fate frozen storm slope overlap release ioctls refusals inherit visible)
 special="lib_large lib_devdax"
 for source in test/guest/lib_*.c; do
 	name=$(basename "$source" .c)
@@ -37,8 +37,9 @@ done
 # Needs persistent memory for ranges of gigabytes, and nothing of it is quick.
 large=(large lib_large)
 # Needs the test build of the module. What it does to blocks that are in use is
-# noted by the kernel.
-testing=(controls controls_break steps)
+# noted by the kernel. controls_unbind comes last: if what it relies on fails, the
+# guest crashes.
+testing=(controls controls_break steps controls_unbind)
 # The refused swapext raises the same warning. The suites that unmount and unbind
 # come last; tools_doctor makes other file systems, too.
 warned=(swapext tools_doctor device lib_devdax)

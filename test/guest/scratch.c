@@ -20,7 +20,17 @@ const char *scratch_device(void)
 static bool unmounted(void *unused)
 {
 	(void)unused;
-	return !umount(suite_fs[1]) || errno == EINVAL;
+	return !umount(suite_fs[1]);
+}
+
+void scratch_unmount(void)
+{
+	CHECK(wait_until(unmounted, NULL, SUITE_WAIT_MS));
+}
+
+static bool not_mounted(void *unused)
+{
+	return unmounted(unused) || errno == EINVAL;
 }
 
 void scratch_make(const char *mkfs, const char *type, const char *mount_options)
@@ -28,7 +38,7 @@ void scratch_make(const char *mkfs, const char *type, const char *mount_options)
 	const char *dev = scratch_device();
 	char command[256];
 
-	CHECK(wait_until(unmounted, NULL, SUITE_WAIT_MS));
+	CHECK(wait_until(not_mounted, NULL, SUITE_WAIT_MS));
 	snprintf(command, sizeof(command), "mkfs.%s %s >/dev/null", mkfs, dev);
 	CHECK_EQ(system(command), 0);
 	CHECK(!mount(dev, suite_fs[1], type, 0, mount_options));

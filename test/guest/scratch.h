@@ -9,6 +9,9 @@
 /* Its path. Skips the case when there is none. */
 const char *scratch_device(void);
 
+/* Must be possible, soon. */
+void scratch_unmount(void);
+
 /* A new file system in the place of whatever is there; mkfs: "TYPE OPTION...". */
 void scratch_make(const char *mkfs, const char *type, const char *mount_options);
 

@@ -8,13 +8,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "breaker.h"
+#include "canary.h"
 #include "child.h"
 #include "holder.h"
 #include "knob.h"
+#include "ops.h"
+#include "pin.h"
 #include "rdma.h"
 #include "suite.h"
 
@@ -179,22 +181,7 @@ static void trace__through_a_kill__has_each_step(const void *unused)
 	expect(text, "pid=%d", holder);
 }
 
-static void hold_pin_elsewhere(void *arg)
-{
-	struct silent *s = arg;
-	struct holder h;
-	struct iovec page;
-
-	holder_file(&h, suite_fs[0], "leased", LENGTH);
-	holder_take(&h, 0, LENGTH);
-	page = (struct iovec){ h.map, PAGE };
-	/* The pipe, which others hold, has a reference to the page now. */
-	CHECK_EQ(vmsplice(s->ready[1], &page, 1, 0), (ssize_t)PAGE);
-	for (;;)
-		pause();
-}
-
-static bool is_stuck(void *unused)
+static bool is_stuck_by_one_page(void *unused)
 {
 	char text[4096];
 
@@ -204,29 +191,37 @@ static bool is_stuck(void *unused)
 }
 
 /*
- * Proves: where a pin outlives its dead holder, the breaker waits on, however
- * long, and the lease is listed as stuck; then all goes well.
+ * Proves: where a pin outlives its dead holder, nothing breaks loose, however
+ * long it takes: breakers wait on, the file has its blocks, which nobody else
+ * can get, and the lease is listed as stuck; then all goes well.
  */
 static void pin__outlives_holder__is_listed_as_stuck(const void *unused)
 {
-	char page[PAGE];
-	struct silent s;
-	struct breaker b;
+	struct breaker writer, cutter;
+	struct extents before, now;
+	struct pin pin;
 	pid_t holder;
 
 	(void)unused;
 	knob_set(KNOB_LEASE_BREAK_TIME, 1);
-	CHECK(!pipe2(s.ready, O_CLOEXEC));
-	suite_path(s.path, sizeof(s.path), suite_fs[0], "leased");
-	holder = child_start_with_files(hold_pin_elsewhere, &s);
-	/* A byte to read is there when the page is. */
-	CHECK_EQ(read(s.ready[0], page, 1), 1);
-	breaker_start(&b, truncate_to_zero, s.path);
+	holder = pin_start(&pin, pin_then_wait);
+	extents_of(&before, pin.path);
+	breaker_start(&writer, write_inside, pin.path);
 	child_killed(holder, SIGKILL, SUITE_WAIT_MS);
-	CHECK(wait_until(is_stuck, NULL, SUITE_WAIT_MS));
-	CHECK(breaker_waits(&b, 100));
-	CHECK_EQ(read(s.ready[0], page, PAGE), (ssize_t)PAGE - 1);
-	breaker_finish(&b, SUITE_WAIT_MS);
+	CHECK(wait_until(is_stuck_by_one_page, NULL, SUITE_WAIT_MS));
+	CHECK(breaker_waits(&writer, 3000));
+	extents_of(&now, pin.path);
+	CHECK(extents_equal(&before, &now));
+	/* From here on the file is locked: only others can tell whose the blocks are. */
+	breaker_start(&cutter, truncate_to_zero, pin.path);
+	CHECK(breaker_waits(&cutter, 3000));
+	CHECK_EQ(canary_try(suite_fs[0], &before), 0);
+	CHECK(pin_intact(&pin));
+	CHECK(holder_is_stuck(NULL));
+	CHECK(breaker_waits(&writer, 0) && breaker_waits(&cutter, 0));
+	pin_drop(&pin);
+	breaker_finish(&writer, SUITE_WAIT_MS);
+	breaker_finish(&cutter, SUITE_WAIT_MS);
 }
 
 static long faults(void)
@@ -313,11 +308,58 @@ static void mapping__aligned_or_not__huge_where_possible(const void *unused)
 	}
 }
 
+/* What the kernel says of the mapping at an address: " rd wr sh ... ". */
+static void vm_flags(char *flags, size_t size, const void *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end, want = (uintptr_t)at;
+	bool found = false;
+	char line[512];
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found = start <= want && want < end;
+		else if (found && !strncmp(line, "VmFlags:", 8))
+			break;
+	}
+	CHECK(found && !feof(f));
+	snprintf(flags, size, "%s", line + 8);
+	fclose(f);
+}
+
+/*
+ * Proves: the mapping of a lease is out of core dumps, does not grow, and is not
+ * inherited, not even by entries that fork copies; and may not be dumped again.
+ */
+static void mapping__in_smaps__has_its_flags(const void *unused)
+{
+	static const char *const of_lease[] = { " dd ", " dc ", " de " };
+	char flags[512];
+	struct holder h;
+
+	(void)unused;
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	holder_take(&h, 0, LENGTH);
+	for (unsigned int i = 0; i < 3; i++) {
+		vm_flags(flags, sizeof(flags), h.map + PAGE);
+		expect(flags, "%s", of_lease[i]);
+		CHECK(!strstr(flags, " mm ")); /* VM_MIXEDMAP */
+		vm_flags(flags, sizeof(flags), h.anchor + PAGE);
+		CHECK(!strstr(flags, of_lease[i]));
+	}
+	CHECK_ERRNO(madvise(h.map, h.length, MADV_DODUMP), EINVAL);
+	vm_flags(flags, sizeof(flags), h.map + PAGE);
+	expect(flags, " dd ");
+	CHECK_EQ(holder_release(&h), 0);
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(list__through_a_break__tells_state),
 	SUITE_CASE(trace__through_a_kill__has_each_step),
 	SUITE_CASE(pin__outlives_holder__is_listed_as_stuck),
 	SUITE_CASE(mapping__aligned_or_not__huge_where_possible),
+	SUITE_CASE(mapping__in_smaps__has_its_flags),
 	{},
 };
 

@@ -56,6 +56,7 @@ if [[ $vm_kmod ]]; then
 		modprobe "$module"
 	done
 	insmod "$vm_kmod"
+	export MD_KMOD=$vm_kmod
 fi
 
 # Says in the kernel log what is stuck when the time is about to be over.

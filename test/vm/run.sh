@@ -24,6 +24,7 @@
 #   /mnt/pmem2    another of 1 GiB, with reflink=1
 #   $MD_ADDR      the address of rxe0, a soft-RoCE device (on dummy0)
 #   mapdirect     the module, freshly built from src/kmod and loaded
+#   $MD_KMOD      the file that it was loaded from
 #   $OUT          a directory for results
 # Its stdout and stderr come to stdout, live. When it ends, whatever it left
 # running is killed, the file systems are unmounted and checked by xfs_repair, and
