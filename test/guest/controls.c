@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What keeps RDMA off blocks that the file does not own: without it, damage. */
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 #include "child.h"
 #include "control.h"
 #include "knob.h"
+#include "race.h"
 #include "scratch.h"
 #include "suite.h"
 #include "swap.h"
@@ -73,8 +73,9 @@ static void *register_late(void *arg)
 {
 	struct stage *s = arg;
 
-	poll(NULL, 0, 100);
+	CHECK(wait_until(race_is_paused, NULL, SUITE_WAIT_MS));
 	s->mr = rdma_reg(&s->far, s->h.map, LENGTH);
+	race_go_on();
 	return NULL;
 }
 
@@ -86,6 +87,7 @@ static void play_release(bool *damage)
 
 	stage_set(&s);
 	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
+	knob_set(KNOB_PAUSE_STEP, 1);
 	CHECK_EQ(pthread_create(&thread, NULL, register_late, &s), 0);
 	holder_release_done(&s.h);
 	CHECK_EQ(pthread_join(thread, NULL), 0);

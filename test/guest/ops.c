@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "swap.h"
 
 int truncate_inside(const char *path)
 {
@@ -97,13 +99,20 @@ int write_beyond(const char *path)
 	return write_at(path, OPS_FILE_SIZE);
 }
 
+#define TWIN_MAX 160
+
 /* The other file of a clone: beside the leased one. */
+static void twin_of(char *twin, const char *path)
+{
+	snprintf(twin, TWIN_MAX, "%s.twin", path);
+}
+
 static int open_twin(const char *path)
 {
-	char twin[160];
+	char twin[TWIN_MAX];
 	int fd;
 
-	snprintf(twin, sizeof(twin), "%s.twin", path);
+	twin_of(twin, path);
 	fd = open(twin, O_RDWR | O_CREAT, 0600);
 	return fd < 0 || ftruncate(fd, OPS_FILE_SIZE) ? -1 : fd;
 }
@@ -138,6 +147,18 @@ int copy_onto(const char *path)
 		return -1;
 	return copy_file_range(twin, &from, fd, &to, OPS_CHANGED, 0) == (ssize_t)OPS_CHANGED ? 0 :
 											       -1;
+}
+
+int swap_with_twin(const char *path)
+{
+	int twin = open_twin(path);
+	char name[TWIN_MAX];
+
+	if (twin < 0 || fallocate(twin, 0, 0, OPS_FILE_SIZE))
+		return -1;
+	twin_of(name, path);
+	errno = swap_extents(path, name);
+	return errno ? -1 : 0;
 }
 
 int do_unlink(const char *path)

@@ -35,6 +35,7 @@ int write_beyond(const char *path);
 int reflink_from(const char *path);
 int reflink_onto(const char *path);
 int copy_onto(const char *path);
+int swap_with_twin(const char *path);
 
 int do_unlink(const char *path);
 int do_rename(const char *path);

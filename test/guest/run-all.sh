@@ -37,7 +37,7 @@ done
 large=(large lib_large)
 # Needs the test build of the module. What it does to blocks that are in use is
 # noted by the kernel.
-testing=(controls controls_break steps)
+testing=(controls controls_break races steps)
 # The refused swapext raises the same warning. The suites that unmount and unbind
 # come last; tools_doctor makes other file systems, too.
 warned=(swapext tools_doctor device lib_devdax)
