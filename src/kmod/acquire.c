@@ -126,7 +126,7 @@ static int md_pin_stable(struct md_lease *l)
 	int tries, err;
 
 	for (tries = 0; tries < MD_PIN_TRIES; tries++) {
-		bool broken, retry = false;
+		bool broken, good, retry = false;
 		unsigned long seq = 0;
 
 		if (l->notifier.mm)
@@ -139,12 +139,11 @@ static int md_pin_stable(struct md_lease *l)
 		if (l->notifier.mm)
 			retry = mmu_interval_read_retry(&l->notifier, seq);
 		broken = l->reason || l->gone_ns;
-		if (!md_protected(MD_PROTECT_RETRY))
-			retry = broken = false;
-		if (!retry && !broken)
+		good = (!retry && !broken) || !md_protected(MD_PROTECT_RETRY);
+		if (good)
 			l->state = MAPDIRECT_STATE_LIVE;
 		spin_unlock(&l->state_lock);
-		if (!retry && !broken)
+		if (good)
 			return 0;
 		md_extents_unpin(&l->extents);
 		if (broken)

@@ -41,8 +41,8 @@ bool md_protected(enum md_protection p);
 void md_pause_here(void);
 
 /*
- * At each step of taking a lease that can fail, a place to pause as well: -ENOMEM
- * if it is the one that a test has chosen.
+ * At each step of taking a lease that can fail, and where a break is passed on;
+ * a place to pause as well: -ENOMEM if it is the one that a test has chosen.
  */
 int md_fault_here(void);
 #else
