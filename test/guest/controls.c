@@ -12,6 +12,7 @@
 #include "knob.h"
 #include "race.h"
 #include "scratch.h"
+#include "stream.h"
 #include "suite.h"
 #include "swap.h"
 
@@ -55,6 +56,38 @@ static void play_forget(bool *damage)
 	stage_unmap(&s);
 	CHECK(!close(s.h.lease));
 	cut(&s, damage);
+}
+
+/* The same as seen by campaign: a peer that writes without end, and what canaries can be had. */
+static void play_forget_stream(bool *damage)
+{
+	struct stream *stream = stream_start();
+	struct extents extents;
+	struct breaker b;
+	struct ibv_mr *mr;
+	struct holder h;
+	struct rdma r;
+
+	rdma_open(&r);
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	extents_of(&extents, h.path);
+	holder_take(&h, 0, LENGTH);
+	mr = rdma_reg(&r, h.map, LENGTH);
+	CHECK(mr);
+	stream_serve(stream, &r, mr);
+	stream_wait_writes(stream, 10);
+	CHECK(!munmap(h.map, LENGTH) && !munmap(h.anchor, LENGTH) && !close(h.lease));
+	breaker_start(&b, truncate_to_zero, h.path);
+	if (!breaker_waits(&b, NEVER_MS)) {
+		CHECK(canary_try(suite_fs[0], &extents));
+		stream_wait_writes(stream, LENGTH / 4096);
+		*damage = canary_changed(suite_fs[0]) > 0;
+		canary_drop(suite_fs[0]);
+	}
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	stream_wait_end(stream);
+	CHECK(!unlink(h.path));
 }
 
 /* A holder that unmaps, and then lets the deadline pass. */
@@ -233,6 +266,7 @@ static void play_setuid(bool *damage)
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
+	CONTROL(DEFER, play_forget_stream, "region_in_a_stream_outlives_lease"),
 	CONTROL_WITHOUT(BREAK_TIME, play_ignore, "deadline_passes", KILL),
 	CONTROL(RELEASE_ORDER, play_release, "register_in_release"),
 	CONTROL(ANCHOR, play_other_anchor, "anchor_of_other_file"),
