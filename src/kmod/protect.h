@@ -2,8 +2,8 @@
 /*
  * What a test build can do to itself: switch protections off one by one, so that
  * a test can show that it would see the damage, and have one step of taking a
- * lease fail. In a normal build each answer is a constant and nothing of this is
- * left in the object code.
+ * lease fail, or wait for somebody to come in between. In a normal build each
+ * answer is a constant and nothing of this is left in the object code.
  */
 #ifndef MAPDIRECT_PROTECT_H
 #define MAPDIRECT_PROTECT_H
@@ -34,20 +34,28 @@ enum md_protection {
 	MD_PROTECT_GONE = 20,	      /* kill nobody after exit or exec */
 	MD_PROTECT_OWN_FILE = 21,     /* lease by an open of our own */
 	MD_PROTECT_PGMAP = 22,	      /* unbinding the driver waits */
+	MD_PROTECT_RETRY = 23,	      /* no lease that broke as it was taken */
 };
 
 #ifdef MAPDIRECT_TESTING
 bool md_protected(enum md_protection p);
 
+/* Sleeps for a while if it is the place that a test has chosen, by its number. */
+void md_pause_here(void);
+
 /*
- * At each step of taking a lease that can fail: -ENOMEM if it is the one that
- * a test has chosen, by its number.
+ * At each step of taking a lease that can fail, and where a break is passed on;
+ * a place to pause as well: -ENOMEM if it is the one that a test has chosen.
  */
 int md_fault_here(void);
 #else
 static inline bool md_protected(enum md_protection p)
 {
 	return true;
+}
+
+static inline void md_pause_here(void)
+{
 }
 
 static inline int md_fault_here(void)

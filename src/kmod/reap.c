@@ -20,24 +20,15 @@
 /* A killed process ends its regions after its mm; then it is not stuck. */
 #define MD_STUCK_NS NSEC_PER_SEC
 
-#ifdef MAPDIRECT_TESTING
-#include <linux/delay.h>
-
-/* The wrong way round, and slow enough for somebody to slip in between. */
+/* The wrong way round, for a test. */
 static bool md_counted_before_shut(struct md_lease *l)
 {
 	bool idle = !md_extents_foreign(&l->extents, 1);
 
-	msleep(500);
+	md_pause_here();
 	md_mapping_shut(l);
 	return idle;
 }
-#else
-static bool md_counted_before_shut(struct md_lease *l)
-{
-	return false;
-}
-#endif
 
 /* Shut the mapping, and only then look who is left. Under l->lock. */
 static bool md_shut_and_idle(struct md_lease *l)
@@ -46,6 +37,7 @@ static bool md_shut_and_idle(struct md_lease *l)
 	if (!md_protected(MD_PROTECT_RELEASE_ORDER))
 		return md_counted_before_shut(l);
 	md_mapping_shut(l);
+	md_pause_here();
 	return !md_extents_foreign(&l->extents, 1);
 }
 

@@ -46,13 +46,18 @@ bool breaker_waits(struct breaker *b, int hold_ms)
 	return ended == 0;
 }
 
-void breaker_finish(struct breaker *b, int limit_ms)
+int breaker_end(struct breaker *b, int limit_ms)
 {
 	int status;
 
 	CHECK(child_wait(b->pid, limit_ms, &status));
 	CHECK_EQ(status, 0);
-	CHECK_EQ(b->result->err, 0);
+	return b->result->err;
+}
+
+void breaker_finish(struct breaker *b, int limit_ms)
+{
+	CHECK_EQ(breaker_end(b, limit_ms), 0);
 }
 
 double breaker_seconds(const struct breaker *b)

@@ -24,7 +24,8 @@ void breaker_start(struct breaker *b, file_op op, const char *path);
 /* Is it still at it after hold_ms? */
 bool breaker_waits(struct breaker *b, int hold_ms);
 
-/* It must end within the limit, and the operation must have succeeded. */
+/* It must end within the limit: 0 or the errno of the operation; or that must be 0. */
+int breaker_end(struct breaker *b, int limit_ms);
 void breaker_finish(struct breaker *b, int limit_ms);
 
 /* How long the operation took; after breaker_finish(). */

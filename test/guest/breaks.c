@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* What breaks a lease, and how: every way to move blocks, on both file systems. */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -134,6 +135,32 @@ static void no_break(const void *arg)
 		CHECK_EQ(ibv_dereg_mr(mr), 0);
 		CHECK_EQ(holder_release(&h), 0);
 		rdma_close(&r);
+	}
+}
+
+/* Proves: a file that never had a name is leased and broken like any other. */
+static void tmpfile__leased__waits_for_release(const void *unused)
+{
+	(void)unused;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct holder h = { .fd = open(suite_fs[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) };
+		struct breaker b;
+
+		suite_context("on %s", suite_fs[i]);
+		CHECK(h.fd >= 0);
+		CHECK_EQ(posix_fallocate(h.fd, 0, OPS_FILE_SIZE), 0);
+		snprintf(h.path, sizeof(h.path), "/proc/%d/fd/%d", getpid(), h.fd);
+		holder_anchor(&h, OPS_FROM, OPS_LENGTH);
+		CHECK(!madvise(h.anchor, h.length, MADV_POPULATE_WRITE));
+		CHECK(!munmap(h.anchor, h.length));
+		holder_take(&h, OPS_FROM, OPS_LENGTH);
+		breaker_start(&b, truncate_inside, h.path);
+		check_break_event(&h, &b, MAPDIRECT_REASON_TRUNCATE);
+		CHECK(touch(h.map));
+		CHECK(breaker_waits(&b, 50));
+		CHECK_EQ(holder_release(&h), 0);
+		breaker_finish(&b, SUITE_WAIT_MS);
+		CHECK(!close(h.lease) && !close(h.fd));
 	}
 }
 
@@ -438,6 +465,7 @@ static const struct suite_case cases[] = {
 	BREAKS(zero_inside, TRUNCATE),
 	BREAKS(collapse_inside, TRUNCATE),
 	BREAKS(insert_inside, TRUNCATE),
+	BREAKS(unshare_inside, TRUNCATE),
 	BREAKS(allocate_beyond, TRUNCATE),
 	BREAKS(write_inside, LAYOUT),
 	BREAKS(write_outside, LAYOUT),
@@ -445,6 +473,8 @@ static const struct suite_case cases[] = {
 	BREAKS_REFLINK(reflink_from),
 	BREAKS_REFLINK(reflink_onto),
 	BREAKS_REFLINK(copy_onto),
+	BREAKS_REFLINK(dedupe_from),
+	BREAKS_REFLINK(dedupe_onto),
 	BREAKS_NOT(do_unlink),
 	BREAKS_NOT(do_rename),
 	BREAKS_NOT(do_chmod),
@@ -453,6 +483,7 @@ static const struct suite_case cases[] = {
 	BREAKS_NOT(do_store),
 	BREAKS_NOT(do_msync),
 	BREAKS_NOT(do_drop_caches),
+	SUITE_CASE(tmpfile__leased__waits_for_release),
 	SUITE_CASE(break__by_thread_of_holder__is_one),
 	SUITE_CASE(anchor__taken_away__breaks),
 	SUITE_CASE(anchor__split_or_dropped__looks_like_truncate),

@@ -131,25 +131,17 @@ static void campaign(const void *arg)
 #define BREAKER_REFLINK(fn) CAMPAIGN(fn, true, 2, SUITE_LONG), CAMPAIGN(fn, true, 200, SUITE_EXTRA)
 
 static const struct suite_case cases[] = {
-	BREAKER(truncate_to_zero),
-	BREAKER(truncate_inside),
-	BREAKER(truncate_outside),
-	BREAKER(truncate_up),
-	BREAKER(cut_and_extend),
-	BREAKER(open_trunc),
-	BREAKER(punch_inside),
-	BREAKER(punch_outside),
-	BREAKER(zero_inside),
-	BREAKER(collapse_inside),
-	BREAKER(insert_inside),
-	BREAKER(allocate_beyond),
-	BREAKER(write_inside),
-	BREAKER(write_outside),
-	BREAKER(write_beyond),
-	BREAKER_REFLINK(reflink_from),
-	BREAKER_REFLINK(reflink_onto),
-	BREAKER_REFLINK(copy_onto),
-	{},
+	BREAKER(truncate_to_zero),     BREAKER(truncate_inside),
+	BREAKER(truncate_outside),     BREAKER(truncate_up),
+	BREAKER(cut_and_extend),       BREAKER(open_trunc),
+	BREAKER(punch_inside),	       BREAKER(punch_outside),
+	BREAKER(zero_inside),	       BREAKER(collapse_inside),
+	BREAKER(insert_inside),	       BREAKER(unshare_inside),
+	BREAKER(allocate_beyond),      BREAKER(write_inside),
+	BREAKER(write_outside),	       BREAKER(write_beyond),
+	BREAKER_REFLINK(reflink_from), BREAKER_REFLINK(reflink_onto),
+	BREAKER_REFLINK(copy_onto),    BREAKER_REFLINK(dedupe_from),
+	BREAKER_REFLINK(dedupe_onto),  {},
 };
 
 int main(int argc, char **argv)

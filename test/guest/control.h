@@ -38,6 +38,7 @@ enum protection {
 	GONE = 1 << 20,
 	OWN_FILE = 1 << 21,
 	PGMAP = 1 << 22,
+	RETRY = 1 << 23,
 };
 
 #define CONTROL_LENGTH (4 * MIB)

@@ -2,7 +2,6 @@
 /* What keeps RDMA off blocks that the file does not own: without it, damage. */
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -13,8 +12,10 @@
 #include "child.h"
 #include "control.h"
 #include "knob.h"
+#include "race.h"
 #include "scratch.h"
 #include "signals.h"
+#include "stream.h"
 #include "suite.h"
 #include "swap.h"
 
@@ -60,6 +61,38 @@ static void play_forget(bool *damage)
 	cut(&s, damage);
 }
 
+/* The same as seen by campaign: a peer that writes without end, and what canaries can be had. */
+static void play_forget_stream(bool *damage)
+{
+	struct stream *stream = stream_start();
+	struct extents extents;
+	struct breaker b;
+	struct ibv_mr *mr;
+	struct holder h;
+	struct rdma r;
+
+	rdma_open(&r);
+	holder_file(&h, suite_fs[0], "leased", LENGTH);
+	extents_of(&extents, h.path);
+	holder_take(&h, 0, LENGTH);
+	mr = rdma_reg(&r, h.map, LENGTH);
+	CHECK(mr);
+	stream_serve(stream, &r, mr);
+	stream_wait_writes(stream, 10);
+	CHECK(!munmap(h.map, LENGTH) && !munmap(h.anchor, LENGTH) && !close(h.lease));
+	breaker_start(&b, truncate_to_zero, h.path);
+	if (!breaker_waits(&b, NEVER_MS)) {
+		CHECK(canary_try(suite_fs[0], &extents));
+		stream_wait_writes(stream, LENGTH / 4096);
+		*damage = canary_changed(suite_fs[0]) > 0;
+		canary_drop(suite_fs[0]);
+	}
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	stream_wait_end(stream);
+	CHECK(!unlink(h.path));
+}
+
 /* A holder that unmaps, and then lets the deadline pass. */
 static void play_ignore(bool *damage)
 {
@@ -76,8 +109,9 @@ static void *register_late(void *arg)
 {
 	struct stage *s = arg;
 
-	poll(NULL, 0, 100);
+	CHECK(wait_until(race_is_paused, NULL, SUITE_WAIT_MS));
 	s->mr = rdma_reg(&s->far, s->h.map, LENGTH);
+	race_go_on();
 	return NULL;
 }
 
@@ -89,6 +123,7 @@ static void play_release(bool *damage)
 
 	stage_set(&s);
 	CHECK_EQ(ibv_dereg_mr(s.mr), 0);
+	knob_set(KNOB_PAUSE_STEP, 1);
 	CHECK_EQ(pthread_create(&thread, NULL, register_late, &s), 0);
 	holder_release_done(&s.h);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
@@ -318,6 +353,7 @@ static void play_settings(bool *damage)
 static const struct suite_case cases[] = {
 	CONTROL(NRPAGES, play_swapext, "swapext"),
 	CONTROL(DEFER, play_forget, "region_outlives_lease"),
+	CONTROL(DEFER, play_forget_stream, "region_in_a_stream_outlives_lease"),
 	CONTROL_WITHOUT(BREAK_TIME, play_ignore, "deadline_passes", KILL),
 	CONTROL(RELEASE_ORDER, play_release, "register_in_release"),
 	CONTROL(ANCHOR, play_other_anchor, "anchor_of_other_file"),

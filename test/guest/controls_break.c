@@ -17,6 +17,7 @@
 #include "knob.h"
 #include "ops.h"
 #include "pin.h"
+#include "race.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -64,24 +65,53 @@ static void play_unmap(bool *damage)
 	cut_untold(&s, damage);
 }
 
-static int truncate_soon(const char *path)
-{
-	poll(NULL, 0, 250);
-	return truncate(path, 0);
-}
+/* So long who comes in a pause of the module has time to come. */
+#define ARRIVAL_MS 100
 
-/* A truncate that comes while the lease is taken. */
+/* A truncate that comes where the lease is armed, if its pages are pinned before that. */
+#define STEP_ARM_LATE 15
+
 static void play_acquire(bool *damage)
 {
 	struct breaker b;
 	struct holder h;
+	struct race r;
 
 	holder_file(&h, suite_fs[0], "leased", LENGTH);
-	breaker_start(&b, truncate_soon, h.path);
-	holder_take(&h, 0, LENGTH);
+	holder_anchor(&h, 0, LENGTH);
+	CHECK(race_start(&r, &h, STEP_ARM_LATE));
+	breaker_start(&b, truncate_to_zero, h.path);
+	CHECK(breaker_waits(&b, ARRIVAL_MS));
+	CHECK_EQ(race_finish(&r), 0);
 	*damage = told_nothing(&h);
 	CHECK(breaker_waits(&b, 0));
 	holder_release_done(&h);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	CHECK(!unlink(h.path));
+}
+
+/* A reflink that comes when the lease is armed, and the pages are not pinned yet. */
+#define STEP_PIN 12
+
+/* Damage: a lease that is in a break is given as a good one, and can be mapped. */
+static void play_acquire_broken(bool *damage)
+{
+	struct breaker b;
+	struct holder h;
+	struct race r;
+
+	holder_file(&h, suite_fs[1], "leased", OPS_FILE_SIZE);
+	holder_anchor(&h, OPS_FROM, OPS_LENGTH);
+	CHECK(race_start(&r, &h, STEP_PIN));
+	breaker_start(&b, reflink_from, h.path);
+	CHECK(breaker_waits(&b, ARRIVAL_MS));
+	if (race_finish(&r)) {
+		CHECK_EQ(r.err, EAGAIN);
+	} else {
+		h.map = mmap(NULL, h.length, PROT_READ | PROT_WRITE, MAP_SHARED, h.lease, 0);
+		*damage = h.map != MAP_FAILED && touch(h.map) && breaker_waits(&b, 0);
+		holder_release_done(&h);
+	}
 	breaker_finish(&b, SUITE_WAIT_MS);
 	CHECK(!unlink(h.path));
 }
@@ -338,6 +368,7 @@ static const struct suite_case cases[] = {
 	CONTROL(NOTIFIER, play_truncate, "truncate"),
 	CONTROL(UNMAP, play_unmap, "anchor_unmapped"),
 	CONTROL(ACQUIRE_ORDER, play_acquire, "truncate_in_acquire"),
+	CONTROL(RETRY, play_acquire_broken, "reflink_in_acquire"),
 	CONTROL(NEXT_LEASE, play_next_lease, "breaker_wakes_late"),
 	CONTROL(KILL, play_stop, "holder_stopped"),
 	CONTROL(CAP, play_stop_without_time, "lease_break_time_0"),

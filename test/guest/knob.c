@@ -11,6 +11,7 @@ static const char *const paths[KNOB_COUNT] = {
 	[KNOB_BREAK_CAP] = "/sys/module/mapdirect/parameters/break_cap_ms",
 	[KNOB_UNPROTECTED] = "/sys/module/mapdirect/parameters/unprotected",
 	[KNOB_FAIL_STEP] = "/sys/module/mapdirect/parameters/fail_step",
+	[KNOB_PAUSE_STEP] = "/sys/module/mapdirect/parameters/pause_step",
 };
 
 static unsigned int saved[KNOB_COUNT];

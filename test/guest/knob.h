@@ -11,6 +11,7 @@ enum knob {
 	KNOB_BREAK_CAP,	  /* milliseconds */
 	KNOB_UNPROTECTED, /* test builds: bit mask of protections that are off */
 	KNOB_FAIL_STEP,	  /* test builds: which step of taking a lease fails */
+	KNOB_PAUSE_STEP,  /* test builds: at which one it waits (race.h) */
 	KNOB_COUNT
 };
 

@@ -36,6 +36,13 @@ long meminfo_kernel(void)
 	return sum_of("/proc/meminfo", names);
 }
 
+long meminfo_reclaimable(void)
+{
+	static const char *const names[] = { "SReclaimable:", NULL };
+
+	return sum_of("/proc/meminfo", names);
+}
+
 long meminfo_page_tables(void)
 {
 	static const char *const names[] = { "VmPTE:", NULL };

@@ -6,6 +6,9 @@
 /* What the kernel uses for itself and cannot drop, in KiB. Takes a second. */
 long meminfo_kernel(void);
 
+/* Right after that: what is left of inodes, directory entries and the like, in KiB. */
+long meminfo_reclaimable(void);
+
 /* The page tables of this process, in KiB. */
 long meminfo_page_tables(void);
 

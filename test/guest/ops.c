@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "swap.h"
 
 int truncate_inside(const char *path)
 {
@@ -67,6 +70,11 @@ int insert_inside(const char *path)
 	return allocate(path, FALLOC_FL_INSERT_RANGE, OPS_INSIDE);
 }
 
+int unshare_inside(const char *path)
+{
+	return allocate(path, FALLOC_FL_UNSHARE_RANGE, OPS_INSIDE);
+}
+
 int allocate_beyond(const char *path)
 {
 	return allocate(path, 0, OPS_FILE_SIZE);
@@ -97,13 +105,20 @@ int write_beyond(const char *path)
 	return write_at(path, OPS_FILE_SIZE);
 }
 
+#define TWIN_MAX 160
+
 /* The other file of a clone: beside the leased one. */
+static void twin_of(char *twin, const char *path)
+{
+	snprintf(twin, TWIN_MAX, "%s.twin", path);
+}
+
 static int open_twin(const char *path)
 {
-	char twin[160];
+	char twin[TWIN_MAX];
 	int fd;
 
-	snprintf(twin, sizeof(twin), "%s.twin", path);
+	twin_of(twin, path);
 	fd = open(twin, O_RDWR | O_CREAT, 0600);
 	return fd < 0 || ftruncate(fd, OPS_FILE_SIZE) ? -1 : fd;
 }
@@ -138,6 +153,95 @@ int copy_onto(const char *path)
 		return -1;
 	return copy_file_range(twin, &from, fd, &to, OPS_CHANGED, 0) == (ssize_t)OPS_CHANGED ? 0 :
 											       -1;
+}
+
+static char zeroes[OPS_CHANGED];
+
+/* Both have zeroes there, so it is done, if it is not refused. */
+static int dedupe(int from, off_t from_at, int to, off_t to_at)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} arg = { .range = {
+			  .src_offset = from_at,
+			  .src_length = OPS_CHANGED,
+			  .dest_count = 1,
+		  } };
+	struct file_dedupe_range_info *info = arg.range.info;
+
+	info->dest_fd = to;
+	info->dest_offset = to_at;
+	if (ioctl(from, FIDEDUPERANGE, &arg))
+		return -1;
+	errno = info->status < 0 ? -info->status : 0;
+	return info->status == FILE_DEDUPE_RANGE_SAME && info->bytes_deduped == OPS_CHANGED ? 0 :
+											      -1;
+}
+
+int dedupe_from(const char *path)
+{
+	int fd = open(path, O_RDONLY), twin = open_twin(path);
+
+	if (twin < 0 || pwrite(twin, zeroes, OPS_CHANGED, 0) != (ssize_t)OPS_CHANGED)
+		return -1;
+	return dedupe(fd, OPS_INSIDE, twin, 0);
+}
+
+int dedupe_onto(const char *path)
+{
+	int fd = open(path, O_RDWR), twin = open_twin(path);
+
+	if (twin < 0 || pwrite(twin, zeroes, OPS_CHANGED, 0) != (ssize_t)OPS_CHANGED)
+		return -1;
+	return dedupe(twin, 0, fd, OPS_INSIDE);
+}
+
+int swap_with_twin(const char *path)
+{
+	int twin = open_twin(path);
+	char name[TWIN_MAX];
+
+	if (twin < 0 || fallocate(twin, 0, 0, OPS_FILE_SIZE))
+		return -1;
+	twin_of(name, path);
+	errno = swap_extents(path, name);
+	return errno ? -1 : 0;
+}
+
+/* The layout of struct xfs_exchange_range, since Linux 6.10 (fs/xfs/libxfs/xfs_fs.h). */
+struct exchange {
+	int32_t file1;
+	uint32_t pad;
+	uint64_t file1_offset, file2_offset, length, flags;
+};
+
+#define IOC_EXCHANGE_RANGE _IOW('X', 129, struct exchange)
+
+static int exchange(int file2, int file1)
+{
+	struct exchange x = {
+		.file1 = file1,
+		.file1_offset = OPS_INSIDE,
+		.file2_offset = OPS_INSIDE,
+		.length = OPS_CHANGED,
+	};
+
+	return file1 < 0 || file2 < 0 ? -1 : ioctl(file2, IOC_EXCHANGE_RANGE, &x);
+}
+
+int exchange_first(const char *path)
+{
+	int fd = open(path, O_RDWR), twin = open_twin(path);
+
+	return exchange(twin, fd);
+}
+
+int exchange_second(const char *path)
+{
+	int fd = open(path, O_RDWR), twin = open_twin(path);
+
+	return exchange(fd, twin);
 }
 
 int do_unlink(const char *path)

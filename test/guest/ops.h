@@ -26,6 +26,7 @@ int punch_outside(const char *path);
 int zero_inside(const char *path);
 int collapse_inside(const char *path);
 int insert_inside(const char *path);
+int unshare_inside(const char *path);
 int allocate_beyond(const char *path);
 int write_inside(const char *path);
 int write_outside(const char *path);
@@ -35,6 +36,12 @@ int write_beyond(const char *path);
 int reflink_from(const char *path);
 int reflink_onto(const char *path);
 int copy_onto(const char *path);
+int dedupe_from(const char *path);
+int dedupe_onto(const char *path);
+int swap_with_twin(const char *path);
+/* XFS_IOC_EXCHANGE_RANGE, as the first or second file of it. */
+int exchange_first(const char *path);
+int exchange_second(const char *path);
 
 int do_unlink(const char *path);
 int do_rename(const char *path);

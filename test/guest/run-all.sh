@@ -39,7 +39,7 @@ large=(large lib_large)
 # Needs the test build of the module. What it does to blocks that are in use is
 # noted by the kernel. controls_unbind comes last: if what it relies on fails, the
 # guest crashes.
-testing=(controls controls_break steps controls_unbind)
+testing=(controls controls_break races steps controls_unbind)
 # The refused swapext raises the same warning. The suites that unmount and unbind
 # come last; tools_doctor makes other file systems, too.
 warned=(swapext tools_doctor device lib_devdax)

@@ -33,15 +33,30 @@ static bool not_mounted(void *unused)
 	return unmounted(unused) || errno == EINVAL;
 }
 
-void scratch_make(const char *mkfs, const char *type, const char *mount_options)
+static void remake(const char *command, const char *type, const char *mount_options)
 {
 	const char *dev = scratch_device();
-	char command[256];
 
 	CHECK(wait_until(not_mounted, NULL, SUITE_WAIT_MS));
-	snprintf(command, sizeof(command), "mkfs.%s %s >/dev/null", mkfs, dev);
 	CHECK_EQ(system(command), 0);
 	CHECK(!mount(dev, suite_fs[1], type, 0, mount_options));
+}
+
+void scratch_make(const char *mkfs, const char *type, const char *mount_options)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "mkfs.%s %s >/dev/null", mkfs, scratch_device());
+	remake(command, type, mount_options);
+}
+
+/* xfs_db(8), as a mkfs.xfs(8) that is older than the feature cannot. */
+void scratch_allow_exchange(void)
+{
+	remake("f=$(xfs_db -c 'sb 0' -c 'p features_incompat' $MD_TEST_SCRATCH) && "
+	       "xfs_db -x -c 'sb 0' -c \"write -d features_incompat $((${f#*=} | 1 << 6))\" "
+	       "$MD_TEST_SCRATCH >/dev/null 2>&1",
+	       "xfs", "dax=always");
 }
 
 void scratch_restore(void)

@@ -15,6 +15,9 @@ void scratch_unmount(void);
 /* A new file system in the place of whatever is there; mkfs: "TYPE OPTION...". */
 void scratch_make(const char *mkfs, const char *type, const char *mount_options);
 
+/* The one that is there, with XFS_IOC_EXCHANGE_RANGE allowed; needs Linux 6.10. */
+void scratch_allow_exchange(void);
+
 /* The one that other suites expect. */
 void scratch_restore(void);
 

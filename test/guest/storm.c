@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* A holder that is killed anywhere between taking a lease and having given it back. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,12 +37,24 @@ struct scene {
 	struct holder file; /* of it, only path */
 	struct stream *stream;
 	atomic_int phase;
+	atomic_bool cut; /* or soon */
 	unsigned int seed;
 };
 
 static void nap(unsigned int *seed, unsigned int max_us)
 {
 	usleep(rand_r(seed) % max_us);
+}
+
+/* There is no lease any more for one reason: the file is being cut, or was. */
+static bool cut_short(struct scene *s)
+{
+	int err = errno;
+
+	if (!atomic_load(&s->cut) || (err != EAGAIN && err != ENXIO && err != EFAULT))
+		suite_fail(__FILE__, __LINE__, "refused when %s",
+			   phase_names[atomic_load(&s->phase)]);
+	return false;
 }
 
 /* One lease, used and given back. The first is streamed to. False: no lease any more. */
@@ -53,14 +66,14 @@ static bool turn(struct scene *s, struct holder *h, struct rdma *r, bool first)
 	holder_anchor(h, 0, LENGTH);
 	h->lease = holder_try_lease(h, 0);
 	if (h->lease < 0)
-		return false;
+		return cut_short(s);
 	h->map = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, h->lease, 0);
 	if (h->map == MAP_FAILED)
-		return false;
+		return cut_short(s);
 	atomic_store(&s->phase, REGISTERING);
 	mr = rdma_reg(r, h->map, LENGTH);
 	if (!mr)
-		return false;
+		return cut_short(s);
 	atomic_store(&s->phase, IN_USE);
 	if (first)
 		stream_serve(s->stream, r, mr);
@@ -108,8 +121,23 @@ static void stream_end(struct stream *s)
 	}
 }
 
-/* Returns the phase in which the holder was killed. */
-static enum phase strike(struct scene *s, const char *fs)
+/* Some time after it began, and then as soon as it is in the phase that is aimed at. */
+static void await(struct scene *s, enum phase aim)
+{
+	uint64_t end = now_ns() + SUITE_WAIT_MS * 1000000ULL;
+
+	if (aim == STARTING)
+		return;
+	CHECK(wait_until(has_begun, s, SUITE_WAIT_MS));
+	nap(&s->seed, 60000);
+	while (aim != PHASES && atomic_load(&s->phase) != (int)aim) {
+		CHECK(now_ns() < end);
+		sched_yield();
+	}
+}
+
+/* Aimed at a phase, or at any: PHASES. Returns the phase in which the holder was killed. */
+static enum phase strike(struct scene *s, const char *fs, enum phase aim)
 {
 	struct extents extents;
 	struct breaker b;
@@ -120,13 +148,13 @@ static enum phase strike(struct scene *s, const char *fs)
 	holder_file(&s->file, fs, "leased", LENGTH);
 	extents_of(&extents, s->file.path);
 	atomic_store(&s->phase, STARTING);
+	atomic_store(&s->cut, false);
 	s->stream = stream_start();
 	holder = child_start(cycle, s);
-	if (rand_r(&s->seed) % 8)
-		CHECK(wait_until(has_begun, s, SUITE_WAIT_MS));
-	nap(&s->seed, 60000);
-	early = rand_r(&s->seed) % 2;
+	await(s, aim);
+	early = aim == PHASES && rand_r(&s->seed) % 2;
 	if (early) {
+		atomic_store(&s->cut, true);
 		breaker_start(&b, truncate_to_zero, s->file.path);
 		nap(&s->seed, 6000);
 	}
@@ -149,18 +177,22 @@ static void storm(unsigned int rounds)
 {
 	struct scene *s = shared_new(sizeof(*s));
 	const char *given = getenv("MD_TEST_SEED");
-	unsigned int met[PHASES] = { 0 }, seed;
+	unsigned int met[PHASES] = { 0 }, writes = 0, seed;
 
 	seed = given ? (unsigned int)strtoul(given, NULL, 0) : (unsigned int)time(NULL);
 	for (unsigned int i = 0; i < rounds; i++) {
 		s->seed = seed + i;
 		suite_context("MD_TEST_SEED=%u, round %u", seed, i);
-		met[strike(s, suite_fs[i % 2])]++;
+		/* Half of them aimed at each phase in turn, on either file system. */
+		met[strike(s, suite_fs[i % 2], i / 2 % 2 ? i / 4 % PHASES : PHASES)]++;
+		writes += atomic_load(&s->stream->writes);
 	}
-	fprintf(stderr, "killed while");
+	fprintf(stderr, "%u writes of the peers; killed while", writes);
 	for (int i = 0; i < PHASES; i++)
 		fprintf(stderr, " %s: %u%s", phase_names[i], met[i], i < PHASES - 1 ? "," : "\n");
-	CHECK(met[LEASING] + met[REGISTERING] + met[IN_USE] + met[GIVING_BACK] > rounds / 2);
+	for (int i = 0; i < PHASES; i++)
+		CHECK(met[i]);
+	CHECK(writes);
 }
 
 /*

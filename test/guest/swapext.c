@@ -4,16 +4,20 @@
  * it refuse. The kernel warns about busy pages once per boot, refused or not.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "breaker.h"
 #include "canary.h"
 #include "child.h"
 #include "holder.h"
+#include "ops.h"
 #include "rdma.h"
+#include "scratch.h"
 #include "suite.h"
 #include "swap.h"
 
@@ -145,6 +149,73 @@ static void truncate__after_refused_swapext__waits(const void *unused)
 	}
 }
 
+/* Whether the kernel has XFS_IOC_EXCHANGE_RANGE; it must say so, and when not. */
+static bool has_exchange(void)
+{
+	unsigned int major, minor;
+	struct utsname name;
+	struct holder h;
+	struct breaker b;
+	int err;
+
+	holder_file(&h, suite_fs[1], "probe", OPS_FILE_SIZE);
+	breaker_start(&b, exchange_first, h.path);
+	err = breaker_end(&b, SUITE_WAIT_MS);
+	CHECK(!close(h.fd));
+	CHECK(!uname(&name));
+	CHECK_EQ(sscanf(name.release, "%u.%u", &major, &minor), 2);
+	CHECK_EQ(err, major > 6 || minor >= 10 ? EOPNOTSUPP : ENOTTY);
+	return err == EOPNOTSUPP;
+}
+
+static void exchange_once(file_op op)
+{
+	struct extents before, after;
+	struct mapdirect_event ev;
+	struct holder h;
+	struct breaker b;
+	struct ibv_mr *mr;
+	struct rdma r;
+
+	rdma_open(&r);
+	holder_file(&h, suite_fs[1], "leased", OPS_FILE_SIZE);
+	extents_of(&before, h.path);
+	holder_take(&h, OPS_FROM, OPS_LENGTH);
+	mr = rdma_reg(&r, h.map, h.length);
+	CHECK(mr);
+	breaker_start(&b, op, h.path);
+	holder_event(&h, &ev);
+	CHECK_EQ(ev.type, MAPDIRECT_EVENT_BREAK);
+	CHECK_EQ(ev.reason, MAPDIRECT_REASON_LAYOUT);
+	CHECK_EQ(ev.breaker_pid, b.pid);
+	holder_release_busy(&h);
+	CHECK(breaker_waits(&b, 50));
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+	holder_release_done(&h);
+	breaker_finish(&b, SUITE_WAIT_MS);
+	extents_of(&after, h.path);
+	CHECK(!extents_equal(&before, &after));
+	CHECK(!munmap(h.map, h.length) && !munmap(h.anchor, h.length));
+	CHECK(!close(h.lease) && !close(h.fd));
+	rdma_close(&r);
+}
+
+/*
+ * Proves: whoever exchanges blocks of a leased file with another waits for the
+ * release, whichever of the two is leased; on a kernel that can.
+ */
+static void exchange__leased__waits_for_release(const void *unused)
+{
+	(void)unused;
+	scratch_device();
+	if (!has_exchange())
+		return;
+	scratch_allow_exchange();
+	exchange_once(exchange_first);
+	exchange_once(exchange_second);
+	scratch_restore();
+}
+
 #define REFUSED(what, ...)                                                                         \
 	{                                                                                          \
 		.name = "swapext__" what "__refused", .run = refused,                              \
@@ -162,6 +233,7 @@ static const struct suite_case cases[] = {
 	REFUSED("donor_anchor_unmapped", .role = DONOR, .unmapped = true),
 	REFUSED("both_leased", .role = TARGET, .both = true),
 	SUITE_CASE(truncate__after_refused_swapext__waits),
+	SUITE_CASE(exchange__leased__waits_for_release),
 	{},
 };
 
