@@ -74,7 +74,7 @@ int md_cow_check(struct md_lease *l)
 
 	if (!md_protected(MD_PROTECT_COW))
 		return 0;
-	err = mutex_lock_killable(&md_cow_lock);
+	err = md_fault_here() ?: mutex_lock_killable(&md_cow_lock);
 	if (err)
 		return err;
 	if (!md_cow_impossible(l->inode->i_sb) && !md_lease_unshared_near(l->inode))

@@ -139,8 +139,9 @@ static struct plan plan_make(const struct extents *e, const struct shape *s)
 	plan_add(&p, 2, ENOMEM); /* open, the lease object */
 	plan_add(&p, 2, ENOMEM); /* file system and inode of the mapping */
 	plan_add(&p, 1, ENOMEM); /* RLIMIT_MEMLOCK */
-	plan_add(&p, 1 + (s->pieces * s->piece + BATCH * PAGE - 1) / (BATCH * PAGE), ENOMEM);
 	plan_add(&p, 2, ENOMEM); /* the layout lease */
+	plan_add(&p, 1, ENOMEM); /* whether blocks are shared */
+	plan_add(&p, 1 + (s->pieces * s->piece + BATCH * PAGE - 1) / (BATCH * PAGE), ENOMEM);
 	plan_add(&p, 1, ENOMEM); /* the notifier */
 	plan_pin(&p, e, s);
 	plan_add(&p, 2, ENOMEM); /* descriptor and file */
