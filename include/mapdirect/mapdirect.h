@@ -254,8 +254,8 @@ enum md_map_state {
  * md_process() meanwhile if the context has other maps. A break that comes
  * during the call makes it fail with EAGAIN. Blocks that MD_MAP_ALLOCATE has
  * added stay in the file if the call fails after that (ECANCELED or ENOSPC, say).
- * What the range shares with other files (reflink) is copied first, which takes
- * space and breaks leases that others hold on the file.
+ * What the file shares with others (reflink), in the range or not, is copied
+ * first, which takes space and breaks leases that others hold on the file.
  *
  * errno: EINVAL, EOVERFLOW, EBADF, EBADFD (neither kind of file), EACCES (not
  * open for reading and writing, or no permission for the device or to open the
@@ -264,6 +264,7 @@ enum md_map_state {
  * file), ENODATA (not allocated, and no MD_MAP_ALLOCATE), EPERM (not the owner),
  * ENOLCK (leases-enable is 0), EEXIST (overlaps another lease), EAGAIN (break
  * under way; MD_PROVIDER_FCNTL: open elsewhere), EBUSY (extents not stable),
+ * EMLINK (still shares blocks),
  * EADDRNOTAVAIL (something else was mapped over the library's mapping meanwhile),
  * ECANCELED (@attr->cancel), ENOENT (no module, or no /proc), ENOMEM, ENOSPC, EIO,
  * EMFILE, ENFILE, ECHILD.

@@ -77,6 +77,10 @@ struct mapdirect_info {
  *                 MAPDIRECT_LEASE_ALLOCATE was not given (unwritten blocks that
  *                 a mapping touched count as data, and are made written)
  *   EADDRNOTAVAIL @addr is not a shared, writable MAP_SYNC mapping of the range
+ *   EMLINK        the file shares blocks with others, or did since XFS last found
+ *                 that it does not: a store could move blocks of it. Make it
+ *                 unshare them (FALLOC_FL_UNSHARE_RANGE on all that is shared,
+ *                 after syncfs(2)), or copy it
  *   EPERM         the caller neither owns the file nor has CAP_LEASE
  *   ENOLCK        leases are switched off (/proc/sys/fs/leases-enable is 0)
  *   EEXIST        the range overlaps a lease that is not over yet

@@ -68,6 +68,19 @@ int md_release(struct md_lease *l)
 	return err;
 }
 
+/* execve(2) changes the mm under this lock: what it has started is not hit. */
+static bool md_kill_if_ours(struct md_lease *l, struct task_struct *t)
+{
+	bool ours;
+
+	task_lock(t);
+	ours = t->mm == l->mm;
+	if (ours)
+		kill_pid(task_tgid(t), SIGKILL, 1);
+	task_unlock(t);
+	return ours;
+}
+
 /*
  * Every process of the mm, whether or not it holds the descriptor: any of them
  * can use a region. A stopped process dies of this, too. The signal goes to the
@@ -80,13 +93,12 @@ static void md_kill(struct md_lease *l)
 	rcu_read_lock();
 	for_each_process(p) {
 		for_each_thread(p, t) {
-			if (READ_ONCE(t->mm) != l->mm || t->flags & PF_KTHREAD ||
-			    __fatal_signal_pending(t))
+			if (t->flags & PF_KTHREAD || __fatal_signal_pending(t) ||
+			    !md_kill_if_ours(l, t))
 				continue;
 			trace_mapdirect_kill(l, p->pid);
-			pr_warn("killing %s (%d): lease %llu was not released in time\n", p->comm,
+			pr_warn("killed %s (%d): lease %llu was not released in time\n", p->comm,
 				p->pid, l->generation);
-			kill_pid(task_tgid(t), SIGKILL, 1);
 			break;
 		}
 	}
@@ -118,9 +130,11 @@ static struct md_fate md_fate_of(struct md_lease *l)
 	f.closed = l->closed;
 	f.mm_gone = l->gone_ns;
 	f.overdue = l->deadline_ns && now >= l->deadline_ns;
-	/* Without a break: as if the longest one had begun when the mm went. */
-	due = l->deadline_ns ? l->deadline_ns : l->gone_ns + md_break_cap_ns();
-	f.stuck = (l->deadline_ns || l->gone_ns) && now >= due + MD_STUCK_NS;
+	/* As if the longest break had begun when the mm went, if none ends before. */
+	due = l->gone_ns ? l->gone_ns + md_break_cap_ns() : U64_MAX;
+	if (l->deadline_ns)
+		due = min(due, l->deadline_ns);
+	f.stuck = due != U64_MAX && now >= due + MD_STUCK_NS;
 	f.wait_ns = l->deadline_ns && !f.overdue ? l->deadline_ns - now : 0;
 	spin_unlock(&l->state_lock);
 	return f;

@@ -204,6 +204,7 @@ static enum md__in acquire(struct md_map *map)
 		return MD__IN_LEASE_BUSY;
 	case ENXIO:
 	case ENODATA:
+	case EMLINK:
 		return MD__IN_LEASE_UNFIT;
 	case EMFILE: /* others of the process, the user or the file system */
 	case ENFILE: /* may take them for a moment */

@@ -113,5 +113,10 @@ int md__unshare(const struct md__range *range, const struct md__lease *lease, bo
 	}
 	if (found < 0)
 		return fail(range);
-	return marked ? copy_extent(range, lease, &all) : 0;
+	if (!marked)
+		return 0;
+	/* Linux 6.12 takes no mark from an inode that has been dirty since it was synced. */
+	if (syncfs(range->fd))
+		return fail(range);
+	return copy_extent(range, lease, &all);
 }

@@ -69,7 +69,7 @@ static void play_unmap(bool *damage)
 #define ARRIVAL_MS 100
 
 /* A truncate that comes where the lease is armed, if its pages are pinned before that. */
-#define STEP_ARM_LATE 15
+#define STEP_ARM_LATE 12
 
 static void play_acquire(bool *damage)
 {
@@ -91,7 +91,7 @@ static void play_acquire(bool *damage)
 }
 
 /* A reflink that comes when the lease is armed, and the pages are not pinned yet. */
-#define STEP_PIN 12
+#define STEP_PIN 13
 
 /* Damage: a lease that is in a break is given as a good one, and can be mapped. */
 static void play_acquire_broken(bool *damage)

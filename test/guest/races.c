@@ -83,10 +83,13 @@ static void check_lease(struct holder *h, struct breaker *b, struct tally *sum)
 	}
 }
 
-/* Cut or punched before it was looked at, or cut before it was faulted in; or a break was seen. */
+/*
+ * Cut or punched before it was looked at, or cut before it was faulted in; or its blocks
+ * are shared by then; or a break was seen.
+ */
 static bool is_known(int err)
 {
-	return err == ENXIO || err == ENODATA || err == EFAULT || err == EAGAIN;
+	return err == ENXIO || err == ENODATA || err == EFAULT || err == EMLINK || err == EAGAIN;
 }
 
 /* False: taking a lease has no such step. */

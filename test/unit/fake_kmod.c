@@ -88,6 +88,10 @@ static int take(struct mapdirect_lease *arg)
 	struct lease *l = find(0);
 	int pair[2];
 
+	if (fake_kmod.shared || fake_kmod.marked) {
+		errno = EMLINK;
+		return -1;
+	}
 	if (!l || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -1;
 	arg->generation = ++generation;
@@ -216,7 +220,7 @@ static int fake_fallocate(int fd, int mode, off_t offset, off_t length)
 	if (mode != (FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE))
 		return fallocate(fd, mode, offset, length);
 	pthread_mutex_lock(&lock);
-	fake_kmod.shared = false;
+	fake_kmod.shared = fake_kmod.marked = false;
 	fake_kmod.unshared++;
 	pthread_mutex_unlock(&lock);
 	return 0;

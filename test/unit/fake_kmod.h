@@ -23,6 +23,7 @@ struct fake_kmod {
 	bool xfs;
 	bool leases_enable;
 	bool shared;	/* the file shares blocks, until fallocate() copies them */
+	bool marked;	/* and it counts as shared until then, though it may not be */
 	uid_t owner;	/* of every file */
 	uint64_t space; /* bytes that are free on the file system */
 	uint64_t foreign;

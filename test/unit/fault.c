@@ -80,6 +80,7 @@ static struct {
 	{ "readlink", ERROR, 0 },
 	{ "realpath", ERROR, 0 },
 	{ "statx", ERROR, 0 },
+	{ "syncfs", ERROR, 0 },
 	{ "strdup", ERROR, 0 },
 	{ "timerfd_create", ERROR, 0 },
 	{ "close", ERROR | INTERRUPT, 0 },

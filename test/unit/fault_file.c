@@ -243,6 +243,12 @@ int fault_fallocate(int fd, int mode, off_t offset, off_t length)
 		       (fault_sys.fallocate ?: fallocate)(fd, mode, offset, length);
 }
 
+int fault_syncfs(int fd);
+int fault_syncfs(int fd)
+{
+	return fault__fails("syncfs", EIO, false) ? -1 : syncfs(fd);
+}
+
 int fault_fsync(int fd);
 int fault_fsync(int fd)
 {

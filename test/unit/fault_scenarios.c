@@ -218,6 +218,8 @@ void scenario_broken(void)
 
 void scenario_released(void)
 {
+	fake_kmod.shared = false;
+	fake_kmod.marked = true;
 	begin();
 	release_and_restore();
 	end();

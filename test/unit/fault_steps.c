@@ -16,6 +16,7 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #define BREAK "a break or restore"
+#define SHORT "short of something for a moment: tried again"
 
 /* What a call of the library, or a break, can do without, and why. */
 static struct {
@@ -58,6 +59,17 @@ static struct {
 	{ "ioctl STATUS", BREAK, "the number of pages is then not told", false, false },
 	{ "preadv2", BREAK, "tried again", false, false },
 	{ "pthread_create", BREAK, "tried again", false, false },
+	{ "open file again", BREAK, SHORT, false, false },
+	{ "mmap SYNC", BREAK, SHORT, false, false },
+	{ "mmap file", BREAK, SHORT, false, false },
+	{ "madvise POPULATE_WRITE", BREAK, SHORT, false, false },
+	{ "ioctl LEASE", BREAK, SHORT, false, false },
+	{ "epoll_ctl ADD", BREAK, SHORT, false, false },
+	{ "eventfd", BREAK, SHORT, false, false },
+	{ "calloc", BREAK, SHORT, false, false },
+	{ "fcntl SETLEASE", BREAK, SHORT, false, false },
+	{ "realpath", BREAK, SHORT, false, false },
+	{ "open sysfs", BREAK, SHORT, false, false },
 	{ "fstat", BREAK, "of the owner: the module looks too", true, false },
 };
 

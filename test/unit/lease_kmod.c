@@ -168,17 +168,30 @@ static void map__blocks_are_shared__copied_first(void)
 	CU_ASSERT(fake_kmod.shared);
 }
 
+/* Nothing is shared any more, but the module cannot know that. */
+static void map__file_is_marked_as_shared__mark_is_taken_off(void)
+{
+	fake_kmod.marked = true;
+	expect_map();
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	fake_kmod.marked = true;
+	fault_force("syncfs", 1, EIO);
+	REFUSED(EIO, "cannot copy what the file shares");
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	fault_force("ioctl LEASE", 2, EMLINK);
+	REFUSED(EMLINK, "could not be given its own");
+}
+
 /* Our own lease would be broken by the copying. */
 static void map__own_lease_on_the_file__blocks_not_copied(void)
 {
-	struct md_map *first = md_map(ctx, file, 0, PAGE, NULL), *second;
+	struct md_map *first = md_map(ctx, file, 0, PAGE, NULL);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
 	fake_kmod.shared = true;
-	second = md_map(ctx, file, PAGE, PAGE, NULL);
-	CU_ASSERT_PTR_NOT_NULL(second);
+	CU_ASSERT_PTR_NULL(md_map(ctx, file, PAGE, PAGE, NULL));
+	ASSERT_FAILED(EMLINK, "shares blocks");
 	CU_ASSERT(fake_kmod.shared);
-	fixture_unmap(second);
 	fixture_unmap(first);
 }
 
@@ -365,7 +378,10 @@ static void expect_break(struct md_map *map, enum mapdirect_reason reason, enum 
 
 static void break__each_reason__told(void)
 {
-	struct md_map *map = fixture_map(MD_MAP_RESTORE);
+	struct md_map *map;
+
+	ctx->budget_ns = 1000000;
+	map = fixture_map(MD_MAP_RESTORE);
 
 	expect_break(map, MAPDIRECT_REASON_LAYOUT, MD_REASON_LAYOUT, "changes the file's layout");
 	expect_break(map, MAPDIRECT_REASON_TRUNCATE, MD_REASON_TRUNCATE, "takes blocks");
@@ -523,6 +539,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__leases_switched_off__enolck),
 	UNIT_CASE(map__holes_may_be_filled__filled),
 	UNIT_CASE(map__blocks_are_shared__copied_first),
+	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
 	UNIT_CASE(map__own_lease_on_the_file__blocks_not_copied),
 	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
 	UNIT_CASE(restore__another_copies_blocks__tried_later),
