@@ -16,7 +16,7 @@ failed=0
 # stress counts what threads do at the same time, which they do not here.
 suites=("$@")
 ((${#suites[@]})) || suites=(context map mr qp event break restore persist query
-	hole memory fork lease_kmod lease_devdax lease_fcntl lease_fcntl_break
+	hole memory fork lease_kmod unshare lease_devdax lease_fcntl lease_fcntl_break
 	lease_fcntl_rights populate faults)
 
 log=$(mktemp)

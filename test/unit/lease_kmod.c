@@ -10,58 +10,7 @@
 #include "fake_kmod.h"
 #include "fault.h"
 #include "fixture.h"
-#include "lease_kmod.h"
-
-static void setup(void)
-{
-	char page[PAGE] = { 1 };
-
-	fixture_setup();
-	fake_kmod_install();
-	fake_verbs_covers = fake_kmod_covers;
-	ctx->ops = &md__lease_kmod;
-	for (int i = 0; i < FILE_PAGES; i++)
-		CU_ASSERT_EQUAL(pwrite(file, page, PAGE, (off_t)i * PAGE), PAGE);
-}
-
-static void teardown(void)
-{
-	struct fault_balance left;
-
-	fault_disarm();
-	fixture_teardown();
-	CU_ASSERT_EQUAL(fake_kmod_held(), 0);
-	left = fault_balance();
-	CU_ASSERT_EQUAL(left.blocks, 0);
-	CU_ASSERT_EQUAL(left.bytes, 0);
-	CU_ASSERT_EQUAL(left.fds, 0);
-}
-
-/* md_map() fails like this, leaves nothing behind, and works when all is well. */
-static void expect_refusal(int line, int error, const char *words)
-{
-	struct fault_balance before = fault_balance(), after;
-	struct md_map *map;
-
-	errno = 0;
-	map = md_map(ctx, file, 0, FILE_PAGES * PAGE, NULL);
-	if (map || errno != error || !strstr(md_errmsg(), words))
-		printf("\n    line %d: errno %d, %s ", line, errno, md_errmsg());
-	CU_ASSERT_PTR_NULL_FATAL(map);
-	CU_ASSERT_EQUAL(errno, error);
-	CU_ASSERT_PTR_NOT_NULL(strstr(md_errmsg(), words));
-	after = fault_balance();
-	CU_ASSERT_EQUAL(after.bytes, before.bytes);
-	CU_ASSERT_EQUAL(fake_kmod_held(), 0);
-}
-
-#define REFUSED(error, words) expect_refusal(__LINE__, error, words)
-
-/* Whatever failed is over: the same call works. */
-static void expect_map(void)
-{
-	fixture_unmap(fixture_map(0));
-}
+#include "fixture_kmod.h"
 
 /* ---- the device ---------------------------------------------------------- */
 
@@ -80,13 +29,13 @@ static void device__cannot_be_opened__says_why(void)
 		fault_force("open device", 1, cases[i].error);
 		REFUSED(cases[i].told, cases[i].words);
 	}
-	expect_map();
+	kmod_expect_map();
 }
 
 static void device__open_interrupted__tried_again(void)
 {
 	fault_force("open device", 3, EINTR);
-	expect_map();
+	kmod_expect_map();
 }
 
 static void device__of_another_module__eopnotsupp(void)
@@ -99,7 +48,7 @@ static void device__of_another_module__eopnotsupp(void)
 	fake_kmod.info.mode++;
 	REFUSED(EOPNOTSUPP, "mode 2");
 	fake_kmod.info.mode--;
-	expect_map();
+	kmod_expect_map();
 }
 
 /* ---- the file ------------------------------------------------------------ */
@@ -128,7 +77,7 @@ static void map__file_of_somebody_else__needs_cap_lease(void)
 	fault_force("capget", 1, EPERM);
 	REFUSED(EPERM, "only the owner of the file");
 	fake_kmod.owner = geteuid();
-	expect_map();
+	kmod_expect_map();
 }
 
 static void map__leases_switched_off__enolck(void)
@@ -138,7 +87,7 @@ static void map__leases_switched_off__enolck(void)
 	fake_kmod.leases_enable = true;
 	/* What cannot be read is left for the module to say. */
 	fault_force("read", 1, EIO);
-	expect_map();
+	kmod_expect_map();
 }
 
 static void map__holes_may_be_filled__filled(void)
@@ -152,122 +101,6 @@ static void map__holes_may_be_filled__filled(void)
 	fixture_unmap(map);
 }
 
-static void map__blocks_are_shared__copied_first(void)
-{
-	fake_kmod.shared = true;
-	expect_map();
-	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
-	fake_kmod.shared = true;
-	fault_force("fsync", 1, EIO);
-	REFUSED(EIO, "cannot copy what the file shares");
-	fault_force("fallocate", 1, ENOSPC);
-	REFUSED(ENOSPC, "cannot copy what the file shares");
-	fault_force("ioctl FIEMAP", 1, EIO);
-	REFUSED(EIO, "cannot copy what the file shares");
-	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
-	CU_ASSERT(fake_kmod.shared);
-}
-
-/* Nothing is shared any more, but the module cannot know that. */
-static void map__file_is_marked_as_shared__mark_is_taken_off(void)
-{
-	fake_kmod.marked = true;
-	expect_map();
-	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
-	fake_kmod.marked = true;
-	fault_force("syncfs", 1, EIO);
-	REFUSED(EIO, "cannot copy what the file shares");
-	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
-	fault_force("ioctl LEASE", 2, EMLINK);
-	REFUSED(EMLINK, "could not be given its own");
-}
-
-/* Our own lease would be broken by the copying. */
-static void map__own_lease_on_the_file__blocks_not_copied(void)
-{
-	struct md_map *first = md_map(ctx, file, 0, PAGE, NULL);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
-	fake_kmod.shared = true;
-	CU_ASSERT_PTR_NULL(md_map(ctx, file, PAGE, PAGE, NULL));
-	ASSERT_FAILED(EMLINK, "shares blocks");
-	CU_ASSERT(fake_kmod.shared);
-	fixture_unmap(first);
-}
-
-static struct md_map *other;
-
-static void *map_other(void *arg)
-{
-	(void)arg;
-	other = md_map(ctx, file, PAGE, PAGE, NULL);
-	return NULL;
-}
-
-static int (*copy)(int fd, int mode, off_t offset, off_t length);
-static pthread_t other_thread;
-static unsigned int held_in_copy;
-
-static int copy_while_another_maps(int fd, int mode, off_t offset, off_t length)
-{
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&other_thread, NULL, map_other, NULL), 0);
-	usleep(50000);
-	held_in_copy = fake_kmod_held();
-	return copy(fd, mode, offset, length);
-}
-
-static int copy_while_another_restores(int fd, int mode, off_t offset, off_t length)
-{
-	CU_ASSERT_EQUAL(md_restore(other), 0);
-	for (int i = 0; i < 50; i++) {
-		pump();
-		usleep(1000);
-	}
-	held_in_copy = fake_kmod_held();
-	return copy(fd, mode, offset, length);
-}
-
-static struct md_map *map_and_copy(int (*hook)(int, int, off_t, off_t))
-{
-	struct md_map *map;
-
-	fake_kmod.shared = true;
-	copy = fault_sys.fallocate;
-	fault_sys.fallocate = hook;
-	map = md_map(ctx, file, 0, PAGE, NULL);
-	fault_sys.fallocate = copy;
-	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
-	CU_ASSERT_FALSE(fake_kmod.shared);
-	CU_ASSERT_EQUAL(held_in_copy, 0);
-	return map;
-}
-
-/* The copying would wait for the lease, in the thread that is to give it back. */
-static void map__another_copies_blocks__waits_with_its_lease(void)
-{
-	struct md_map *map = map_and_copy(copy_while_another_maps);
-
-	pthread_join(other_thread, NULL);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
-	fixture_unmap(other);
-	fixture_unmap(map);
-}
-
-static void restore__another_copies_blocks__tried_later(void)
-{
-	struct md_map *map;
-
-	other = md_map(ctx, file, PAGE, PAGE, NULL);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
-	CU_ASSERT_EQUAL(md_release(other), 0);
-	pass_event(MD_EVENT_BREAK);
-	pass_event(MD_EVENT_RELEASED);
-	map = map_and_copy(copy_while_another_restores);
-	pass_event(MD_EVENT_RESTORED);
-	fixture_unmap(other);
-	fixture_unmap(map);
-}
-
 /* ---- the pages ------------------------------------------------------------- */
 
 static void fault_in__page_refused__says_why(void)
@@ -277,7 +110,7 @@ static void fault_in__page_refused__says_why(void)
 	fault_force("madvise POPULATE_WRITE", 3, EFAULT);
 	REFUSED(EIO, "see the kernel log");
 	fault_force("madvise POPULATE_WRITE", 2, EFAULT);
-	expect_map();
+	kmod_expect_map();
 }
 
 static void fault_in__no_space__enospc(void)
@@ -303,7 +136,7 @@ static void anchor__cannot_be_mapped__says_why(void)
 	REFUSED(EOPNOTSUPP, "cannot map the file with MAP_SYNC");
 	fault_force("mmap SYNC", 1, ENOMEM);
 	REFUSED(ENOMEM, "cannot map the file with MAP_SYNC");
-	expect_map();
+	kmod_expect_map();
 }
 
 /* ---- the lease -------------------------------------------------------------- */
@@ -338,7 +171,7 @@ static void lease__refused__sentence_for_each_errno(void)
 	/* The pages were there a moment ago. */
 	fault_force("ioctl LEASE", 1, EFAULT);
 	REFUSED(EAGAIN, "try again");
-	expect_map();
+	kmod_expect_map();
 }
 
 static void lease__taken_and_unusable__given_back(void)
@@ -349,7 +182,7 @@ static void lease__taken_and_unusable__given_back(void)
 	REFUSED(ENOMEM, "cannot map the lease");
 	fault_force("epoll_ctl ADD", 1, ENOSPC);
 	REFUSED(ENOSPC, "cannot wait for breaks");
-	expect_map();
+	kmod_expect_map();
 }
 
 /* ---- breaks -------------------------------------------------------------------- */
@@ -538,11 +371,6 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__file_of_somebody_else__needs_cap_lease),
 	UNIT_CASE(map__leases_switched_off__enolck),
 	UNIT_CASE(map__holes_may_be_filled__filled),
-	UNIT_CASE(map__blocks_are_shared__copied_first),
-	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
-	UNIT_CASE(map__own_lease_on_the_file__blocks_not_copied),
-	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
-	UNIT_CASE(restore__another_copies_blocks__tried_later),
 	UNIT_CASE(fault_in__page_refused__says_why),
 	UNIT_CASE(fault_in__no_space__enospc),
 	UNIT_CASE(anchor__cannot_be_mapped__says_why),
@@ -562,9 +390,5 @@ static const struct unit_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	int failed;
-
-	failed = unit_main("lease_kmod (md_process)", cases, setup, teardown, argc, argv);
-	threaded = true;
-	return unit_main("lease_kmod (thread)", cases, setup, teardown, argc, argv) | failed;
+	return kmod_main("lease_kmod", cases, argc, argv);
 }

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Files that share blocks: they are copied before a lease, and no lease is in the way. */
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "fake_kmod.h"
+#include "fault.h"
+#include "fixture.h"
+#include "fixture_kmod.h"
+
+static void map__blocks_are_shared__copied_first(void)
+{
+	fake_kmod.shared = true;
+	kmod_expect_map();
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	fake_kmod.shared = true;
+	fault_force("fsync", 1, EIO);
+	REFUSED(EIO, "cannot copy what the file shares");
+	fault_force("fallocate", 1, ENOSPC);
+	REFUSED(ENOSPC, "cannot copy what the file shares");
+	fault_force("ioctl FIEMAP", 1, EIO);
+	REFUSED(EIO, "cannot copy what the file shares");
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	CU_ASSERT(fake_kmod.shared);
+}
+
+/* Nothing is shared any more, but the module cannot know that. */
+static void map__file_is_marked_as_shared__mark_is_taken_off(void)
+{
+	fake_kmod.marked = true;
+	kmod_expect_map();
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	fake_kmod.marked = true;
+	fault_force("syncfs", 1, EIO);
+	REFUSED(EIO, "cannot copy what the file shares");
+	CU_ASSERT_EQUAL(fake_kmod.unshared, 1);
+	fault_force("ioctl LEASE", 2, EMLINK);
+	REFUSED(EMLINK, "could not be given its own");
+}
+
+/* Our own lease would be broken by the copying. */
+static void map__own_lease_on_the_file__blocks_not_copied(void)
+{
+	struct md_map *first = md_map(ctx, file, 0, PAGE, NULL);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+	fake_kmod.shared = true;
+	CU_ASSERT_PTR_NULL(md_map(ctx, file, PAGE, PAGE, NULL));
+	ASSERT_FAILED(EMLINK, "shares blocks");
+	CU_ASSERT(fake_kmod.shared);
+	fixture_unmap(first);
+}
+
+static struct md_map *other;
+
+static void *map_other(void *arg)
+{
+	(void)arg;
+	other = md_map(ctx, file, PAGE, PAGE, NULL);
+	return NULL;
+}
+
+static int (*copy)(int fd, int mode, off_t offset, off_t length);
+static pthread_t other_thread;
+static unsigned int held_in_copy;
+
+static int copy_while_another_maps(int fd, int mode, off_t offset, off_t length)
+{
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&other_thread, NULL, map_other, NULL), 0);
+	usleep(50000);
+	held_in_copy = fake_kmod_held();
+	return copy(fd, mode, offset, length);
+}
+
+static int copy_while_another_restores(int fd, int mode, off_t offset, off_t length)
+{
+	CU_ASSERT_EQUAL(md_restore(other), 0);
+	for (int i = 0; i < 50; i++) {
+		pump();
+		usleep(1000);
+	}
+	held_in_copy = fake_kmod_held();
+	return copy(fd, mode, offset, length);
+}
+
+static struct md_map *map_and_copy(int (*hook)(int, int, off_t, off_t))
+{
+	struct md_map *map;
+
+	fake_kmod.shared = true;
+	copy = fault_sys.fallocate;
+	fault_sys.fallocate = hook;
+	map = md_map(ctx, file, 0, PAGE, NULL);
+	fault_sys.fallocate = copy;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_FALSE(fake_kmod.shared);
+	CU_ASSERT_EQUAL(held_in_copy, 0);
+	return map;
+}
+
+/* The copying would wait for the lease, in the thread that is to give it back. */
+static void map__another_copies_blocks__waits_with_its_lease(void)
+{
+	struct md_map *map = map_and_copy(copy_while_another_maps);
+
+	pthread_join(other_thread, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
+static void restore__another_copies_blocks__tried_later(void)
+{
+	struct md_map *map;
+
+	other = md_map(ctx, file, PAGE, PAGE, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	CU_ASSERT_EQUAL(md_release(other), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	map = map_and_copy(copy_while_another_restores);
+	pass_event(MD_EVENT_RESTORED);
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
+static const struct unit_case cases[] = {
+	UNIT_CASE(map__blocks_are_shared__copied_first),
+	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
+	UNIT_CASE(map__own_lease_on_the_file__blocks_not_copied),
+	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
+	UNIT_CASE(restore__another_copies_blocks__tried_later),
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	return kmod_main("unshare", cases, argc, argv);
+}
