@@ -78,4 +78,4 @@ here()
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
 bash test/debs.sh >/dev/null
-exec bash test/vm/run.sh "$@" --no-module --time 800 -- bash test/dkms.sh --here
+exec bash test/vm/run.sh "$@" --no-module --time 1500 -- bash test/dkms.sh --here

@@ -6,7 +6,7 @@
 #
 # --quick     without what takes long: guest cases marked so, coverage, valgrind,
 #             packages, the harness's own test, checkpatch (which has to be
-#             fetched), all but one demo; the guests at the same time
+#             fetched), all but one demo
 # --long      and 200 runs of every breaker in a guest of each kernel, each with
 #             a peer that writes; half an hour more
 # --kernel K  boot guests with that kernel only, not with each that
@@ -179,7 +179,7 @@ finish()
 }
 
 # each KIND NAME COMMAND...: a step or suite for each kernel, which takes the place
-# of an argument "@". With --quick all at the same time.
+# of an argument "@"; all at the same time
 each()
 {
 	local kind=$1 name=$2 kernel
@@ -187,13 +187,10 @@ each()
 	shift 2
 	for kernel in "${kernels[@]}"; do
 		start "$name-$kernel" "${@/#@/$kernel}"
-		((${#quick[@]})) || finish "$kind" "$name-$kernel"
 	done
-	if ((${#quick[@]})); then
-		for kernel in "${kernels[@]}"; do
-			finish "$kind" "$name-$kernel"
-		done
-	fi
+	for kernel in "${kernels[@]}"; do
+		finish "$kind" "$name-$kernel"
+	done
 }
 
 # sparse KERNEL: no finding, and no warning of the compiler, in either build

@@ -189,8 +189,9 @@ static int end(struct md__lease *lease)
 		return md__fail(
 			EPERM,
 			"the lease cannot be given back, only its owner or CAP_LEASE may: md_unmap() and close the file");
-	free(own);
+	/* In this order: a child of fork() frees what it finds there. */
 	lease->data = NULL;
+	free(own);
 	return 0;
 }
 

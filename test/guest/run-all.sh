@@ -139,13 +139,13 @@ if [[ $native ]]; then
 		note "$status"
 	fi
 else
-	boot normal 1200 -- "${normal[@]}"
+	boot normal 1800 -- "${normal[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot testing 600 --testing --allow-kernel-line "$warning" \
+		boot testing 900 --testing --allow-kernel-line "$warning" \
 		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot warned 300 --allow-kernel-line "$warning" -- "${warned[@]}"
-	((${#options[@]})) || boot large 600 --pmem-size 4G -- "${large[@]}"
+		boot warned 600 --allow-kernel-line "$warning" -- "${warned[@]}"
+	((${#options[@]})) || boot large 900 --pmem-size 4G -- "${large[@]}"
 	if [[ $with_long ]]; then
 		options=(--long)
 		boot long 5400 -- "${long[@]}"

@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "fixture.h"
 #include "fixture_kmod.h"
+#include "lease_kmod.h"
 
 /* ---- the device ---------------------------------------------------------- */
 
