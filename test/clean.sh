@@ -215,8 +215,7 @@ source_builds()
 		mkdir -p "$root$KCACHE" "$root/lib/modules/$KVER" &&
 		mount --bind "$KCACHE" "$root$KCACHE" &&
 		ln -s "$KDIR" "$root/lib/modules/$KVER/build" || return 1
-	# shellcheck disable=SC2086 # words
-	in_root ${line:?} -k "$KVER" &&
+	in_root sh -c "${line:?} -k $KVER" && # it has a pattern in it
 		[[ -s $root/lib/modules/$KVER/updates/dkms/mapdirect.ko ]]
 }
 

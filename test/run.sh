@@ -233,7 +233,9 @@ else
 		finish step demo
 	else
 		each suite guest bash test/guest/run-all.sh --kernel @ "${long[@]}"
-		each step demo bash examples/demo.sh --kernel @
+		for kernel in "${kernels[@]}"; do # they write to the same place
+			step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
+		done
 		each suite dkms bash test/dkms.sh --kernel @
 		suite install bash test/install.sh
 		suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"

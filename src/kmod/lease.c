@@ -200,7 +200,8 @@ int md_lease_list(struct md_lease *l)
 /*
  * Give back all that acquire took, in the one order that leaves no gap: no
  * more notice, no more work on this inode, no more pins, no more word for the
- * inode (cow.c), then the lease, then the count, then the file. The caller made sure that nobody else pins a page.
+ * inode (cow.c), then the lease, then the count, then the file. The caller made
+ * sure that nobody else pins a page.
  */
 void md_lease_teardown(struct md_lease *l)
 {
