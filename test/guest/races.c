@@ -150,7 +150,7 @@ static void mover__at_each_step__through_or_told(const void *arg)
 
 #define MOVER(fn, ...)                                                                             \
 	{                                                                                          \
-		.name = #fn "__at_each_step_of_lease__through_or_told",                            \
+		.name = #fn "__at_each_step_of_lease__through_or_told", .flags = SUITE_LONG,       \
 		.run = mover__at_each_step__through_or_told, .arg = &(const struct mover)          \
 		{                                                                                  \
 			.op = fn, __VA_ARGS__                                                      \

@@ -292,15 +292,15 @@ static void break__no_memory_to_pass_it_on__deadline_is_the_cap(const void *unus
 	}
 }
 
-#define NO_TRACE(shape)                                                                            \
+#define NO_TRACE(shape, flag)                                                                      \
 	{                                                                                          \
 		.name = "lease__each_step_fails__no_trace_" #shape,                                \
-		.run = lease__each_step_fails__no_trace, .arg = &(shape)                           \
+		.run = lease__each_step_fails__no_trace, .arg = &(shape), .flags = flag            \
 	}
 
 static const struct suite_case cases[] = {
-	NO_TRACE(small),
-	NO_TRACE(scattered),
+	NO_TRACE(small, 0),
+	NO_TRACE(scattered, SUITE_LONG),
 	SUITE_CASE_LONG(lease__each_step_fails_1000_times__kernel_memory_is_flat),
 	SUITE_CASE(break__no_memory_to_pass_it_on__deadline_is_the_cap),
 	{},
