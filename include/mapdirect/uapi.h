@@ -85,7 +85,8 @@ struct mapdirect_info {
  *   ENOLCK        leases are switched off (/proc/sys/fs/leases-enable is 0)
  *   EEXIST        the range overlaps a lease that is not over yet
  *   EAGAIN        a break is under way, or one came during the call, or others
- *                 kept the inode locked for a second: retry
+ *                 kept the inode locked for a second, or the file system is
+ *                 frozen, or a lease of fcntl(2) on the file is in the way: retry
  *   EBUSY         the extents did not hold still during the call
  *   ENOMEM        no memory, or RLIMIT_MEMLOCK would be exceeded
  *   EMFILE,
