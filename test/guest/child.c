@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,16 +26,42 @@ pid_t child_start_with_files(void (*fn)(void *arg), void *arg)
 	return pid;
 }
 
+/* A mapped queue keeps the device as open as a descriptor does. */
+static bool unmap_queue(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	uintptr_t start, end;
+	bool found = false;
+	char line[512];
+
+	CHECK(maps);
+	while (!found && fgets(line, sizeof(line), maps))
+		found = strstr(line, "/dev/infiniband/uverbs");
+	fclose(maps);
+	if (!found)
+		return false;
+	CHECK_EQ(sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &start, &end), 2);
+	CHECK(!munmap((void *)start, end - start));
+	return true;
+}
+
+void child_leave_device(void)
+{
+	suite_close_files();
+	while (unmap_queue())
+		;
+}
+
 struct start {
 	void (*fn)(void *arg);
 	void *arg;
 };
 
-static void without_files(void *arg)
+static void without_device(void *arg)
 {
 	struct start *s = arg;
 
-	suite_close_files();
+	child_leave_device();
 	s->fn(s->arg);
 }
 
@@ -40,7 +69,7 @@ pid_t child_start(void (*fn)(void *arg), void *arg)
 {
 	struct start s = { fn, arg };
 
-	return child_start_with_files(without_files, &s);
+	return child_start_with_files(without_device, &s);
 }
 
 bool child_wait(pid_t pid, int limit_ms, int *status)

@@ -8,13 +8,16 @@
 #include <sys/types.h>
 
 /*
- * A process that runs fn(arg) and exits with status 0. It has none of the
- * descriptors of its parent: an inherited one of a verbs device would keep
- * regions alive.
+ * A process that runs fn(arg) and exits with status 0. It has nothing of its
+ * parent's verbs devices: if the parent dies in a break, a breaker that kept its
+ * regions would wait for itself, and a write(2) that waits cannot be killed.
  */
 pid_t child_start(void (*fn)(void *arg), void *arg);
 
-/* The same, with all descriptors. */
+/* Leaves what was inherited: the descriptors, and the mapped queues. */
+void child_leave_device(void);
+
+/* The same as child_start(), with descriptors and queues. */
 pid_t child_start_with_files(void (*fn)(void *arg), void *arg);
 
 /* Did it end within the limit? It is a zombie no more then. */

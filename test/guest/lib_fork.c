@@ -154,6 +154,12 @@ static void closes_device(void *unused)
 	keeps_device(unused);
 }
 
+static void leaves_device(void *unused)
+{
+	child_leave_device();
+	keeps_device(unused);
+}
+
 static void execs_sleep(void *unused)
 {
 	(void)unused;
@@ -191,15 +197,15 @@ static pid_t orphan(struct family *f, void (*live)(void *unused))
 	return atomic_load(&f->child);
 }
 
-/* Proves: a child that runs another program keeps nothing of the lease. */
-static void lib_fork__parent_dies_child_execs__released(const void *unused)
+/* Proves: a child that has nothing of the verbs device keeps nothing of the lease. */
+static void fork__parent_dies__released(const void *arg)
 {
+	void (*const *live)(void *) = arg;
 	struct family *f = shared_new(sizeof(*f));
 	struct breaker b;
 	pid_t child;
 
-	(void)unused;
-	child = orphan(f, execs_sleep);
+	child = orphan(f, *live);
 	breaker_start(&b, truncate_to_zero, f->path);
 	breaker_finish(&b, SUITE_WAIT_MS);
 	CHECK(!kill(child, 0));
@@ -237,6 +243,8 @@ static void fork__parent_dies__breaker_waits_for_child(const void *arg)
 	}
 #define CHILD_ENDS(how)                                                                            \
 	CASE_OF(fork__child_ends__parent_untouched, "fork__child_" #how "__parent_untouched", how)
+#define CHILD_LEAVES(how)                                                                          \
+	CASE_OF(fork__parent_dies__released, "fork__parent_dies_child_" #how "__released", how)
 #define CHILD_LIVES(how)                                                                           \
 	CASE_OF(fork__parent_dies__breaker_waits_for_child,                                        \
 		"fork__parent_dies_child_" #how "__breaker_waits", how)
@@ -246,7 +254,8 @@ static const struct suite_case cases[] = {
 	CHILD_ENDS(exits_in_full),
 	CHILD_ENDS(execs),
 	SUITE_CASE(lib_fork__child_calls__echild),
-	SUITE_CASE(lib_fork__parent_dies_child_execs__released),
+	CHILD_LEAVES(execs_sleep),
+	CHILD_LEAVES(leaves_device),
 	CHILD_LIVES(keeps_device),
 	CHILD_LIVES(closes_device),
 	{},

@@ -150,10 +150,34 @@ static bool reaped_all(void *group)
 	return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
 }
 
+/* Who cannot be killed, and in which state: as in /proc/PID/stat. */
+static void fail_for_survivors(void)
+{
+	FILE *children = fopen("/proc/thread-self/children", "r");
+	char path[64], stat[64], text[128];
+	int pid;
+
+	while (children && fscanf(children, "%d", &pid) == 1) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		f = fopen(path, "r");
+		if (f && fgets(stat, sizeof(stat), f)) {
+			snprintf(text, sizeof(text), "cannot be killed: %.*s",
+				 (int)strcspn(stat, ")") + 3, stat);
+			fail_case(text);
+		}
+		if (f)
+			fclose(f);
+	}
+	if (children)
+		fclose(children);
+}
+
 static void clean_up(pid_t pid)
 {
 	if (!wait_until(reaped_all, &pid, SUITE_WAIT_MS))
-		fail_case("a process of the case cannot be killed");
+		fail_for_survivors();
 	if (!wait_until(no_lease_left, NULL, SUITE_WAIT_MS))
 		fail_case("a lease is left");
 	knob_restore();
