@@ -46,6 +46,10 @@ warned=(swapext tools_doctor device lib_devdax)
 # Their --long cases take a guest for themselves.
 long=(campaign)
 warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
+# Linux 6.1 miscounts who maps a block that a fault has copied (dax_mapping_set_cow()),
+# and warns when it belongs to the next file. Where a file is cloned just while it is
+# leased again, there are such faults.
+miscounted='?WARNING: .* at fs/dax.c:[0-9]+ dax_insert_entry'
 # A control has the kernel refuse to delete a lease.
 refused='WARNING: .* md_break_disarm_lease'
 
@@ -139,16 +143,20 @@ if [[ $native ]]; then
 		note "$status"
 	fi
 else
-	boot normal 1800 -- "${normal[@]}"
+	copies=()
+	if [[ ${kernel[1]-6.1} == 6.1* ]]; then
+		copies=(--allow-kernel-line "$miscounted")
+	fi
+	boot normal 1800 "${copies[@]}" -- "${normal[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot testing 900 --testing --allow-kernel-line "$warning" \
+		boot testing 900 "${copies[@]}" --testing --allow-kernel-line "$warning" \
 		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 600 --allow-kernel-line "$warning" -- "${warned[@]}"
 	((${#options[@]})) || boot large 900 --pmem-size 4G -- "${large[@]}"
 	if [[ $with_long ]]; then
 		options=(--long)
-		boot long 5400 -- "${long[@]}"
+		boot long 5400 "${copies[@]}" -- "${long[@]}"
 	fi
 fi
 ((!failed)) || exit 1

@@ -12,9 +12,10 @@
 #               of 128 MiB); only what is written to it takes memory of the host
 # --testing     load the test build of the module
 # --no-module   neither build nor load the module
-# --allow-kernel-line REGEX
+# --allow-kernel-line [?]REGEX
 #               COMMAND will provoke a kernel report whose first line matches
-#               REGEX (see klog.sh): a failure unless it does; may be repeated
+#               REGEX (see klog.sh): a failure unless it does, or unless a ?
+#               says that it may not; may be repeated
 #
 # COMMAND runs as root in the project's root directory, on the host's own root
 # file system: it sees the host's files as they are at the start, and its

@@ -92,6 +92,9 @@ check klog_two_one_declared__other_named has klog.out 'task truncate:77'
 check klog_two_both_declared__accepted log 'fs/dax\.c' 'task truncate' <<<"$splat
 $hung"
 check klog_declared_absent__found not log 'fs/dax\.c' <<<"$harmless"
+check klog_possible_absent__accepted log '?fs/dax\.c' <<<"$harmless"
+check klog_possible_present__accepted log '?fs/dax\.c' <<<"$splat"
+check klog_warn_other_possible__found not log '?at mm/gup\.c' <<<"$splat"
 check klog_blocked_tasks_asked_for__accepted log <<<'[ 2.0] sysrq: Show Blocked State
 [ 2.0] task:cat             state:D stack:    0 pid:   77
 [ 2.0] Call Trace:'
