@@ -178,19 +178,36 @@ finish()
 	"report_$1" "$2"
 }
 
-# each KIND NAME COMMAND...: a step or suite for each kernel, which takes the place
-# of an argument "@"; all at the same time
-each()
+# start_each NAME COMMAND...: for each kernel, which takes the place of an
+# argument "@"
+start_each()
 {
-	local kind=$1 name=$2 kernel
+	local name=$1 kernel
 
-	shift 2
+	shift
 	for kernel in "${kernels[@]}"; do
 		start "$name-$kernel" "${@/#@/$kernel}"
 	done
+}
+
+# finish_each KIND NAME
+finish_each()
+{
+	local kernel
+
 	for kernel in "${kernels[@]}"; do
-		finish "$kind" "$name-$kernel"
+		finish "$1" "$2-$kernel"
 	done
+}
+
+# each KIND NAME COMMAND...: all at the same time
+each()
+{
+	local kind=$1
+
+	shift
+	start_each "$@"
+	finish_each "$kind" "$1"
 }
 
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
@@ -210,6 +227,11 @@ bash test/setup.sh
 mkdir -p "$logs"
 
 step build-gcc build release build/release
+if ! ((${#native[@]})); then
+	each step sparse sparse @
+	# Guests wait a lot: all that needs none runs beside them.
+	start_each guest bash test/guest/run-all.sh --kernel @ "${quick[@]}" "${long[@]}"
+fi
 step build-clang build release build/clang -DCMAKE_C_COMPILER=clang
 step build-asan build asan build/asan
 step build-tsan build tsan build/tsan
@@ -225,23 +247,19 @@ step format cmake --build build/release --target format-check
 
 if ((${#native[@]})); then
 	suite guest bash test/guest/run-all.sh --native "${quick[@]}" "${long[@]}"
+elif ((${#quick[@]})); then
+	step demo bash examples/demo.sh --kernel "${kernels[0]}"
+	finish_each suite guest
 else
-	each step sparse sparse @
-	if ((${#quick[@]})); then
-		start demo bash examples/demo.sh --kernel "${kernels[0]}"
-		each suite guest bash test/guest/run-all.sh --kernel @ --quick
-		finish step demo
-	else
-		each suite guest bash test/guest/run-all.sh --kernel @ "${long[@]}"
-		for kernel in "${kernels[@]}"; do # they write to the same place
-			step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
-		done
-		each suite dkms bash test/dkms.sh --kernel @
-		suite install bash test/install.sh
-		suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"
-		suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
-		step checkpatch bash test/vm/checkpatch.sh
-	fi
+	finish_each suite guest
+	for kernel in "${kernels[@]}"; do # they write to the same place
+		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
+	done
+	each suite dkms bash test/dkms.sh --kernel @
+	suite install bash test/install.sh
+	suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"
+	suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
+	step checkpatch bash test/vm/checkpatch.sh
 fi
 
 echo "$SECONDS s in all"
