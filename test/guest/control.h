@@ -55,15 +55,16 @@ struct scene {
 /* The case: arg is a scene. */
 void control(const void *arg);
 
-#define CONTROL_WITHOUT(bit, fn, condition, others)                                                \
+#define CONTROL_AS(bit, fn, condition, others, how)                                                \
 	{                                                                                          \
 		.name = #bit "__" condition "__damage_only_when_off", .run = control,              \
-		.arg = &(const struct scene)                                                       \
+		.flags = how, .arg = &(const struct scene)                                         \
 		{                                                                                  \
 			bit, fn, others                                                            \
 		}                                                                                  \
 	}
-#define CONTROL(bit, fn, condition) CONTROL_WITHOUT(bit, fn, condition, 0)
+#define CONTROL(bit, fn, condition) CONTROL_AS(bit, fn, condition, 0, 0)
+#define CONTROL_LONG(bit, fn, condition) CONTROL_AS(bit, fn, condition, 0, SUITE_LONG)
 
 /* A leased file in use by a peer. */
 struct stage {

@@ -351,10 +351,10 @@ static void play_settings(bool *damage)
 }
 
 static const struct suite_case cases[] = {
-	CONTROL(NRPAGES, play_swapext, "swapext"),
-	CONTROL(DEFER, play_forget, "region_outlives_lease"),
+	CONTROL_LONG(NRPAGES, play_swapext, "swapext"),
+	CONTROL_LONG(DEFER, play_forget, "region_outlives_lease"),
 	CONTROL(DEFER, play_forget_stream, "region_in_a_stream_outlives_lease"),
-	CONTROL_WITHOUT(BREAK_TIME, play_ignore, "deadline_passes", KILL),
+	CONTROL_AS(BREAK_TIME, play_ignore, "deadline_passes", KILL, SUITE_LONG),
 	CONTROL(RELEASE_ORDER, play_release, "register_in_release"),
 	CONTROL(ANCHOR, play_other_anchor, "anchor_of_other_file"),
 	{
@@ -363,7 +363,7 @@ static const struct suite_case cases[] = {
 		.arg = &(const struct scene){ FILE_SYSTEM, play_ext4, COW },
 	},
 	CONTROL(COW, play_store_near_shared, "store_near_shared_blocks"),
-	CONTROL(OVERLAP, play_overlap, "second_lease"),
+	CONTROL_LONG(OVERLAP, play_overlap, "second_lease"),
 	CONTROL(CREDENTIALS, play_setuid, "holder_lost_the_right"),
 	CONTROL(CREDENTIALS, play_chown, "file_has_another_owner"),
 	CONTROL(OWN_FILE, play_settings, "signal_settings"),

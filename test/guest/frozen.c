@@ -119,7 +119,7 @@ static void frozen__lease_released__does_not_wait(const void *unused)
 }
 
 static const struct suite_case cases[] = {
-	SUITE_CASE(frozen__region_in_use__goes_on),
+	SUITE_CASE_LONG(frozen__region_in_use__goes_on),
 	SUITE_CASE(frozen__lease_released__does_not_wait),
 	{},
 };

@@ -357,7 +357,7 @@ static void mapping__in_smaps__has_its_flags(const void *unused)
 static const struct suite_case cases[] = {
 	SUITE_CASE(list__through_a_break__tells_state),
 	SUITE_CASE(trace__through_a_kill__has_each_step),
-	SUITE_CASE(pin__outlives_holder__is_listed_as_stuck),
+	SUITE_CASE_LONG(pin__outlives_holder__is_listed_as_stuck),
 	SUITE_CASE(mapping__aligned_or_not__huge_where_possible),
 	SUITE_CASE(mapping__in_smaps__has_its_flags),
 	{},
