@@ -78,12 +78,7 @@ here()
 
 [[ ${1-} != --here ]] || here
 
-# Others may be at it, for another kernel.
-mkdir -p build
-exec {lock}>build/.lock
-flock "$lock"
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
 bash test/debs.sh >/dev/null
-exec {lock}>&-
 exec bash test/vm/run.sh "$@" --no-module --time 1500 -- bash test/dkms.sh --here
