@@ -200,16 +200,6 @@ finish_each()
 	done
 }
 
-# each KIND NAME COMMAND...
-each()
-{
-	local kind=$1
-
-	shift
-	start_each "$@"
-	finish_each "$kind" "$1"
-}
-
 # sparse KERNEL: no finding, and no warning of the compiler, in either build
 sparse()
 {
@@ -228,7 +218,8 @@ mkdir -p "$logs"
 
 step build-gcc build release build/release
 if ! ((${#native[@]})); then
-	each step sparse sparse @
+	start_each sparse sparse @
+	finish_each step sparse
 	# Guests wait a lot: all that needs none runs beside them.
 	start_each guest bash test/guest/run-all.sh --kernel @ "${quick[@]}" "${long[@]}"
 fi
