@@ -220,6 +220,8 @@ static bool lose(const struct loss *loss, uint32_t flags)
 	breaker_start(&b, loss->op, l.file.path);
 	lib_next(&l, MD_EVENT_BREAK);
 	released = last_release(&l, &b);
+	/* What is beyond the end of the file must never be leased. */
+	CHECK(released || loss->error == ENODATA);
 	if (released)
 		check_lost(&l, released, loss->error, loss->says);
 	breaker_finish(&b, SUITE_WAIT_MS);

@@ -157,14 +157,15 @@ static void fail_for_survivors(void)
 	char path[64], stat[64], text[128];
 	int pid;
 
+	fail_case("a process of the case cannot be killed");
 	while (children && fscanf(children, "%d", &pid) == 1) {
 		FILE *f;
 
 		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 		f = fopen(path, "r");
 		if (f && fgets(stat, sizeof(stat), f)) {
-			snprintf(text, sizeof(text), "cannot be killed: %.*s",
-				 (int)strcspn(stat, ")") + 3, stat);
+			snprintf(text, sizeof(text), "process %.*s", (int)strcspn(stat, ")") + 3,
+				 stat);
 			fail_case(text);
 		}
 		if (f)
