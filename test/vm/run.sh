@@ -16,6 +16,7 @@
 #               COMMAND will provoke a kernel report whose first line matches
 #               REGEX (see klog.sh): a failure unless it does, or unless a ?
 #               says that it may not; may be repeated
+# --member ...  is how pair.pl joins the guest to others
 #
 # COMMAND runs as root in the project's root directory, on the host's own root
 # file system: it sees the host's files as they are at the start, and its
@@ -39,6 +40,8 @@
 #   3    the kernel log has a report that was not declared, or lacks one that was
 #   124  the time was over
 #   125  no guest, or the guest died without a word
+#   137  SIGUSR1 asked for the guest's death, as pair.pl does; a report that was
+#        declared may then be lacking
 # Nothing outlives this script, however it ends: the guest gets a signal when
 # its parent dies, and all files it needs have no name any more when it starts.
 # shellcheck disable=SC2054,SC2317 # commas in QEMU's options; functions in traps
@@ -51,6 +54,7 @@ module=1
 seconds=300
 pmem_size=1G
 out=
+member=
 testing=()
 allow=()
 
@@ -70,7 +74,7 @@ while (($#)); do
 	--testing)	testing=(--testing); shift; continue ;;
 	--no-module)	module=; shift; continue ;;
 	--)		shift; break ;;
-	--kernel | --time | --out | --pmem-size | --allow-kernel-line)
+	--kernel | --time | --out | --pmem-size | --allow-kernel-line | --member)
 		(($# > 1)) || fail "$1 needs a value" ;;
 	*)		fail "unknown option $1 (the command goes after --)" ;;
 	esac
@@ -79,6 +83,7 @@ while (($#)); do
 	--time)		seconds=$2 ;;
 	--out)		out=$2 ;;
 	--pmem-size)	pmem_size=$2 ;;
+	--member)	member=$2 ;;
 	*)		allow+=("$2") ;;
 	esac
 	shift 2
@@ -89,6 +94,10 @@ pmem_bytes=$(numfmt --from=iec "$pmem_size" 2>/dev/null) || fail "--pmem-size ta
 # The kernel adds memory in sections of this size, and puts no pages on the rest.
 ((pmem_bytes && pmem_bytes % (128 << 20) == 0)) ||
 	fail "--pmem-size takes a multiple of 128 MiB"
+# The others are descriptors: sockets for frames, QMP and requests, and the
+# contents of both NVDIMMs, which survive the guest.
+boot=1
+IFS=: read -r node nodes boot net monitor ask nvdimm nvdimm2 <<<"${member:-0:1:1:::::}"
 
 assignments=$(bash "$here/kernel.sh" --kernel "$kernel") ||
 	fail "no kernel $kernel"
@@ -111,6 +120,7 @@ if [[ $out ]]; then
 	mkdir -p "$out"
 	out=$(realpath "$out")
 	log=$out/dmesg
+	((boot == 1)) || log+=.$boot
 	: >"$log"
 else
 	exec {logfd}<>"$tmp/log"
@@ -134,12 +144,16 @@ job()
 	done
 	# shellcheck disable=SC2016 # the guest's own PATH
 	printf '%s\n' 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin' \
-		'export MD_ADDR=192.0.2.1 OUT=/run/out' \
+		"export MD_ADDR=192.0.2.$((node + 1)) OUT=/run/out" \
 		"vm_root=$(quote "$root")" \
 		"vm_modules=$(quote "$MODDIR")" \
 		"vm_kmod=$(quote "$kmod")" \
 		"vm_out=$(quote "$out")" \
-		"vm_token=$token" "vm_seconds=$seconds"
+		"vm_token=$token" "vm_seconds=$seconds" "vm_boot=$boot" \
+		"vm_member=$member" "vm_netdev=dummy0"
+	[[ ! $member ]] || printf '%s\n' vm_netdev=eth0 \
+		"export MD_NODE=$node MD_NODES=$nodes MD_BOOT=$boot" \
+		"export MD_PEER_ADDR=192.0.2.$(((node + 1) % nodes + 1))"
 	printf 'set --'
 	for name; do
 		printf ' %s' "$(quote "$name")"
@@ -153,6 +167,16 @@ opt()
 	printf '%s' "${1//,/,,}"
 }
 
+# memory FD: where an NVDIMM keeps its contents
+memory()
+{
+	if [[ $1 ]]; then
+		printf 'memory-backend-file,mem-path=/proc/self/fd/%s' "$1"
+	else
+		printf 'memory-backend-memfd'
+	fi
+}
+
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 cmdline=(console=ttyS0 panic=-1 oops=panic mitigations=off
 	printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=60)
@@ -163,9 +187,9 @@ qemu=(
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
 	-m "${MD_VM_MEM:-2G},slots=2,maxmem=64G"
-	-object "memory-backend-memfd,id=mem0,share=on,size=$pmem_bytes"
+	-object "$(memory "$nvdimm"),id=mem0,share=on,size=$pmem_bytes"
 	-device nvdimm,memdev=mem0,id=nv0
-	-object "memory-backend-memfd,id=mem1,share=on,size=1G"
+	-object "$(memory "$nvdimm2"),id=mem1,share=on,size=1G"
 	-device nvdimm,memdev=mem1,id=nv1
 	-kernel "$KIMAGE" -initrd "$initramfs"
 	-append "${cmdline[*]}"
@@ -177,6 +201,16 @@ qemu=(
 )
 if [[ $out ]]; then
 	qemu+=(-virtfs "local,path=$(opt "$out"),mount_tag=out,security_model=none,multidevs=remap")
+fi
+if [[ $member ]]; then
+	qemu+=(
+		-netdev "socket,id=net,fd=$net"
+		-device "virtio-net-pci,netdev=net,romfile=,mac=$(printf '52:54:00:00:00:%02x' "$node")"
+		-chardev "socket,id=monitor,fd=$monitor"
+		-mon chardev=monitor,mode=control
+		-chardev "socket,id=ask,fd=$ask"
+		-device virtserialport,chardev=ask,nr=2
+	)
 fi
 
 # "timeout" has one child: QEMU. It has nothing to put in order, so no TERM.
@@ -200,6 +234,8 @@ trap stop EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+killed=
+trap 'killed=1; kill_guest' USR1
 
 exec {port}> >(exec perl "$here/relay.pl" "$token" 3>&"$result")
 relay=$!
@@ -214,7 +250,13 @@ vm=$!
 exec {port}>&- {job}<&-
 
 # The relay ends with the command, or else with the guest.
-if ! wait "$relay"; then
+status=0
+wait "$relay" || status=$?
+while [[ $killed ]] && kill -0 "$relay" 2>/dev/null; do
+	status=0
+	wait "$relay" || status=$?
+done
+if ((status)); then
 	say "nobody reads the output any more; the guest was killed"
 	exit 125
 fi
@@ -231,12 +273,17 @@ ended=0
 { wait "$vm" || ended=$?; } 2>/dev/null
 vm=
 
+if [[ $killed && ! $code ]]; then
+	allow=("${allow[@]#\?}")
+	allow=("${allow[@]/#/?}")
+fi
 judged=0
 bash "$here/klog.sh" "$log" "${allow[@]}" >&2 || judged=3
 if [[ $code ]]; then
 	((judged == 0)) || say "the kernel log is not clean (the command's exit code: $code)"
 	exit $((judged ? judged : code))
 fi
+[[ ! $killed ]] || exit $((judged ? judged : 137))
 if ((ended == 124 || ended == 137)); then
 	sed -n '/sysrq: Show Blocked State/,$p' "$log" | head -n 100 >&2
 	say "the time was over: $seconds s; the guest was killed"
