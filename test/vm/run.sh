@@ -251,11 +251,12 @@ exec {port}>&- {job}<&-
 
 # The relay ends with the command, or else with the guest.
 status=0
-wait "$relay" || status=$?
-while [[ $killed ]] && kill -0 "$relay" 2>/dev/null; do
+{ wait "$relay" || status=$?; } 2>/dev/null
+# SIGUSR1 interrupts it.
+if ((status > 128)) && [[ $killed ]]; then
 	status=0
-	wait "$relay" || status=$?
-done
+	{ wait "$relay" || status=$?; } 2>/dev/null
+fi
 if ((status)); then
 	say "nobody reads the output any more; the guest was killed"
 	exit 125

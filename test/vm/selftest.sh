@@ -4,8 +4,9 @@
 #
 #   bash test/vm/selftest.sh [run.sh OPTION]...
 #
-# Options such as --no-module or --kernel K go to each run.sh. Three guests are
-# booted, two of them at once, and three more are killed while they boot.
+# Options such as --no-module or --kernel K go to each run.sh and pair.sh. Eight
+# guests are booted, up to three at once, one of them twice, and seven more are
+# killed while they boot.
 # shellcheck disable=SC2016,SC2317 # the guest expands; check() calls
 set -euo pipefail
 
@@ -42,15 +43,25 @@ is()
 	[[ $1 == "$2" ]]
 }
 
-# run NAME ARGUMENT...: run.sh's output, sentences and exit code in files.
-run()
+# script SCRIPT NAME ARGUMENT...: its output, sentences and exit code in files.
+script()
 {
-	local name=$1 code=0
+	local script=$1 name=$2 code=0
 
-	shift
-	bash "$here/run.sh" "${options[@]}" "$@" >"$tmp/$name.out" \
+	shift 2
+	bash "$here/$script" "${options[@]}" "$@" >"$tmp/$name.out" \
 		2>"$tmp/$name.err" || code=$?
 	echo "$code" >"$tmp/$name.code"
+}
+
+run()
+{
+	script run.sh "$@"
+}
+
+pair()
+{
+	script pair.sh "$@"
 }
 
 code()
@@ -131,19 +142,20 @@ gone()
 	return 1
 }
 
-# What is running when SIGNAL arrives must be gone soon after.
+# killed NAME SIGNAL SCRIPT GUESTS: what is running when SIGNAL arrives must be
+# gone soon after.
 killed()
 {
-	local name=$1 signal=$2 pid tree=() i code=0
+	local name=$1 signal=$2 script=$3 guests=$4 pid tree=() i code=0
 
 	# A background job has SIGINT ignored unless it is given back.
-	env --default-signal=INT bash "$here/run.sh" "${options[@]}" \
+	env --default-signal=INT bash "$here/$script" "${options[@]}" \
 		-- sleep 100 >"$tmp/$name.out" 2>"$tmp/$name.err" &
 	pid=$!
 	for ((i = 0; i < 600; i++)); do
 		mapfile -t tree < <(below "$pid")
-		((${#tree[@]} == 0)) || ! ps -o comm= -p "${tree[@]}" |
-			grep -q '^qemu-system' || break
+		((${#tree[@]} == 0)) || (($(ps -o comm= -p "${tree[@]}" |
+			grep -c '^qemu-system') < guests)) || break
 		sleep 0.1
 	done
 	kill -"$signal" "$pid"
@@ -155,9 +167,12 @@ killed()
 run clock --time 2 -- true
 check time_limit__124 code clock 124
 check time_limit__says_so has clock.err 'the time was over: 2 s'
-check interrupted__nothing_runs killed int INT
+check interrupted__nothing_runs killed int INT run.sh 1
 check interrupted__130 code int 130
-check killed__nothing_runs killed kill KILL
+check killed__nothing_runs killed kill KILL run.sh 1
+check pair_terminated__nothing_runs killed term TERM pair.sh 2
+check pair_terminated__143 code term 143
+check pair_killed__nothing_runs killed pair_kill KILL pair.sh 2
 
 # Without a guest: a size that would leave part of the NVDIMM without pages.
 
@@ -238,6 +253,104 @@ run panic -- bash -c 'echo before; echo c >/proc/sysrq-trigger; sleep 100'
 check panic__3 code panic 3
 check panic__named has panic.err 'kernel log: .*Kernel panic'
 check panic__output_until_then has panic.out '^before$'
+
+# Two guests on a link. Node 1 has a traffic with node 0, and harms it.
+
+pair traffic -- bash -c '
+	ask() { bash test/vm/ask.sh "$@"; }
+	reached() { busybox ping -c 3 -W 1 "$MD_PEER_ADDR" >/dev/null; }
+	if ((MD_NODE == 0)); then
+		echo "boot $MD_BOOT: $(cat /mnt/pmem/kept /mnt/pmem2/kept 2>/dev/null | tr "\n" " ")"
+		if ((MD_BOOT == 2)); then
+			ask meet
+			exit 5
+		fi
+		echo first | tee /mnt/pmem/kept >/mnt/pmem2/kept
+		sync /mnt/pmem/kept /mnt/pmem2/kept
+		while :; do
+			rping -s -a "$MD_ADDR"
+		done
+	fi
+	pings() { wc -l <"$OUT/pings"; }
+	moving() {
+		local i n
+		n=$(pings)
+		for ((i = 0; i < 80; i++)); do
+			sleep 0.25
+			(($(pings) == n)) || return 0
+		done
+		return 1
+	}
+	standing() {
+		local n
+		# What was under way may still arrive.
+		sleep 0.5
+		n=$(pings)
+		sleep 3
+		(($(pings) == n))
+	}
+	: >"$OUT/pings"
+	until stdbuf -oL rping -c -v -C 1000000 -a "$MD_PEER_ADDR"; do
+		sleep 0.5
+	done >>"$OUT/pings" 2>/dev/null &
+	echo "node $MD_NODE of $MD_NODES at $MD_ADDR"
+	ibv_devinfo -d rxe0 | grep -o "active_mtu:.*"
+	reached && echo reached
+	moving && echo rdma works
+	ask link-down && standing && echo the link is cut
+	reached || echo not reached while it is cut
+	ask link-up && moving && echo the link is back
+	reached && echo reached again
+	ask link-down for 2 && moving && echo the link is back by itself
+	ask freeze 0 && standing && echo node 0 is frozen
+	reached || echo not reached while it is frozen
+	ask thaw 0 && moving && echo node 0 is thawed
+	before=$(cut -d. -f1 /proc/uptime)
+	ask freeze 1 for 8 && (($(cut -d. -f1 /proc/uptime) - before < 8)) && echo no time has passed
+	ask kill 0 && standing && echo node 0 is killed
+	reached || echo not reached while it is off
+	ask meet || echo meeting refused
+	ask boot 0 && echo node 0 is booted
+	reached && echo reached after the boot
+	ask meet && echo met
+	ask boot 0 || echo boot refused'
+check pair_exit_code__passed_on code traffic 5
+check pair_exit_code__node_named has traffic.err '^vm: node 0 ended with code 5$'
+check pair_variables__by_node has traffic.out '^1: node 1 of 2 at 192\.0\.2\.2$'
+check pair_mtu__4096 has traffic.out '^1: active_mtu:.*4096'
+for said in 'reached' 'rdma works' 'the link is cut' 'not reached while it is cut' \
+	'the link is back' 'reached again' 'the link is back by itself' 'node 0 is frozen' \
+	'not reached while it is frozen' 'node 0 is thawed' 'no time has passed' \
+	'node 0 is killed' 'not reached while it is off' 'meeting refused' \
+	'node 0 is booted' 'reached after the boot' 'met' 'boot refused'; do
+	check "pair__${said// /_}" has traffic.out "^1: $said\$"
+done
+check pair_first_boot__empty has traffic.out '^0: boot 1: $'
+check pair_second_boot__nvdimms_kept has traffic.out '^0: boot 2: first first $'
+
+# Three guests: one skips, one has a kernel report, one is killed.
+
+pair three --nodes 3 --out "$tmp/three" \
+	--at 0 --allow-kernel-line 'WARNING: declared by the selftest' -- bash -c '
+	case $MD_NODE in
+	0)	bash test/vm/ask.sh kill 2
+		echo "WARNING: declared by the selftest" >/dev/kmsg
+		busybox ping -c 1 -W 5 "$MD_PEER_ADDR" >/dev/null && echo reached
+		bash test/vm/ask.sh link-down 1
+		busybox ping -c 1 -W 5 "$MD_PEER_ADDR" >/dev/null || echo cut
+		exit 77 ;;
+	1)	echo "WARNING: not declared" >/dev/kmsg
+		sleep 20 ;;
+	*)	sleep 1000 ;;
+	esac'
+check pair_undeclared_report__3 code three 3
+check pair_undeclared_report__node_named has three.err '^1: kernel log: .*WARNING: not declared'
+check pair_declared_report__accepted not has three.err '^0: kernel log'
+check pair_skip__told has three.err 'node 0 ended with code 77'
+check pair_killed_by_request__no_failure not has three.err 'node 2 ended|^2: '
+check pair_three__reached has three.out '^0: reached$'
+check pair_three__one_cut has three.out '^0: cut$'
+check pair_dmesg__by_node has three/2/dmesg 'Linux version'
 
 check nothing_left__no_file is "$(ls -A "$TMPDIR")" ''
 exit "$failed"
