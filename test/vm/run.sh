@@ -235,7 +235,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 killed=
-trap 'killed=1; kill_guest' USR1
+# bash would say what was killed.
+trap '{ killed=1; kill_guest; wait "$vm"; } 2>/dev/null' USR1
 
 exec {port}> >(exec perl "$here/relay.pl" "$token" 3>&"$result")
 relay=$!
@@ -251,11 +252,11 @@ exec {port}>&- {job}<&-
 
 # The relay ends with the command, or else with the guest.
 status=0
-{ wait "$relay" || status=$?; } 2>/dev/null
+wait "$relay" || status=$?
 # SIGUSR1 interrupts it.
 if ((status > 128)) && [[ $killed ]]; then
 	status=0
-	{ wait "$relay" || status=$?; } 2>/dev/null
+	wait "$relay" || status=$?
 fi
 if ((status)); then
 	say "nobody reads the output any more; the guest was killed"
