@@ -236,7 +236,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 killed=
 # bash would say what was killed.
-trap '{ killed=1; kill_guest; wait "$vm"; } 2>/dev/null' USR1
+trap '{ killed=1; kill_guest; wait "$vm" || true; } 2>/dev/null' USR1
 
 exec {port}> >(exec perl "$here/relay.pl" "$token" 3>&"$result")
 relay=$!

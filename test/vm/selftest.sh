@@ -316,6 +316,7 @@ pair traffic -- bash -c '
 	ask boot 0 || echo boot refused'
 check pair_exit_code__passed_on code traffic 5
 check pair_exit_code__node_named has traffic.err '^vm: node 0 ended with code 5$'
+check pair_killed_by_request__no_failure not has traffic.err '^0: '
 check pair_variables__by_node has traffic.out '^1: node 1 of 2 at 192\.0\.2\.2$'
 check pair_mtu__4096 has traffic.out '^1: active_mtu:.*4096'
 for said in 'reached' 'rdma works' 'the link is cut' 'not reached while it is cut' \
@@ -328,10 +329,14 @@ done
 check pair_first_boot__empty has traffic.out '^0: boot 1: $'
 check pair_second_boot__nvdimms_kept has traffic.out '^0: boot 2: first first $'
 
-# Three guests: one skips, one has a kernel report, one is killed.
+# Three guests: one skips, one has a kernel report, one has another and is killed
+# before it has the one that was declared.
 
 pair three --nodes 3 --out "$tmp/three" \
-	--at 0 --allow-kernel-line 'WARNING: declared by the selftest' -- bash -c '
+	--at 0 --allow-kernel-line 'WARNING: declared by the selftest' \
+	--at 2 --allow-kernel-line 'WARNING: after the kill' -- bash -c '
+	((MD_NODE < 2)) || echo "WARNING: before the kill" >/dev/kmsg
+	bash test/vm/ask.sh meet
 	case $MD_NODE in
 	0)	bash test/vm/ask.sh kill 2
 		echo "WARNING: declared by the selftest" >/dev/kmsg
@@ -347,7 +352,8 @@ check pair_undeclared_report__3 code three 3
 check pair_undeclared_report__node_named has three.err '^1: kernel log: .*WARNING: not declared'
 check pair_declared_report__accepted not has three.err '^0: kernel log'
 check pair_skip__told has three.err 'node 0 ended with code 77'
-check pair_killed_by_request__no_failure not has three.err 'node 2 ended|^2: '
+check pair_report_before_the_kill__named has three.err '^2: kernel log: .*WARNING: before the kill'
+check pair_killed_before_a_report__not_lacking not has three.err 'declared, but not there'
 check pair_three__reached has three.out '^0: reached$'
 check pair_three__one_cut has three.out '^0: cut$'
 check pair_dmesg__by_node has three/2/dmesg 'Linux version'
