@@ -36,6 +36,9 @@
 #                  has ended
 # "for SECONDS" after link-down or freeze takes it back by itself.
 #
+# A reliable QP of rxe gives up after (retry_cnt + 1) * 4.096 us * 2^timeout without
+# an answer, with a retry_cnt of 7 never. It has no other way to learn of a cut.
+#
 # Exit code: 0 if it is 0 for each node. A node's is run.sh's of its last boot, 0
 # if it was killed by request, and the first that is not 0 when an earlier one was
 # not. If nodes differ, the first failure counts; 77, which skips, only without one.
