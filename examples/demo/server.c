@@ -175,8 +175,7 @@ static void handle_event(struct server *s, struct md_event *ev)
 		break;
 	case MD_EVENT_LOST:
 		errx(1, "lost: %s", ev->message);
-	case MD_EVENT_LATE:
-	case MD_EVENT_POPULATE:
+	default:
 		printf("server: %s\n", ev->message);
 		break;
 	}

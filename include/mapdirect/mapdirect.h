@@ -37,6 +37,9 @@ extern "C" {
 struct md_context;
 struct md_map;
 struct md_peer;
+struct md_listener;
+struct md_grant;
+struct md_remote;
 
 /**
  * md_errmsg - the sentence of the last call that failed in this thread
@@ -65,6 +68,9 @@ const char *md_errmsg(void);
  *                   or descriptors are short, before the map is lost; up to
  *                   3600000, 0 means 5000
  * @device:          path of the module's device; NULL means /dev/mapdirect
+ * @keepalive_ms:    longest silence towards a peer; a peer that is silent for three
+ *                   times as long as it has said has lost its connection; 10 to
+ *                   60000, 0 means 2000
  */
 struct md_context_attr {
 	size_t size;
@@ -72,6 +78,7 @@ struct md_context_attr {
 	uint32_t drain_budget_ms;
 	uint32_t restore_limit_ms;
 	const char *device;
+	uint32_t keepalive_ms;
 };
 
 /**
@@ -95,7 +102,7 @@ struct md_context *md_open(const struct md_context_attr *attr);
  * Waits for the step of a break that the thread is in, not for a break.
  * After fork, in the child, it only frees memory and does not fail.
  *
- * errno: EBUSY (a map or an unacknowledged event is left).
+ * errno: EBUSY (a map, a peer or an unacknowledged event is left).
  */
 int md_close(struct md_context *ctx);
 
@@ -428,7 +435,8 @@ struct md_mr *md_reg_mr(struct ibv_pd *pd, struct md_map *map, size_t offset, si
  * Blocks for ibv_dereg_mr(3). During a break it waits for the step that the
  * break is in.
  *
- * errno: what ibv_dereg_mr() fails with (the handle stays valid), ECHILD.
+ * errno: EBUSY (it is granted: md_recall() that), what ibv_dereg_mr() fails with
+ * (the handle stays valid), ECHILD.
  */
 int md_dereg_mr(struct md_mr *mr);
 
@@ -438,16 +446,18 @@ int md_dereg_mr(struct md_mr *mr);
  * md_attach_qp - tell that the traffic of a queue pair uses a map
  * @map:  a map
  * @qp:   a queue pair of the application; must outlive the attachment
- * @peer: whose traffic it is; NULL (sessions with peers are not there yet)
+ * @peer: whose traffic it is, or NULL
  *
  * If a break's drain budget runs out, attached queue pairs are set to the
- * error state (ibv_modify_qp(3), IBV_QPS_ERR), which ends their traffic; each
- * is told by MD_EVENT_QP_FENCED. A queue pair may be attached to several maps.
+ * error state (ibv_modify_qp(3), IBV_QPS_ERR), which ends their traffic: those of
+ * a peer that has a grant and has not said that it is done, and those without a
+ * peer if a use is open or MD_EVENT_BREAK is not acknowledged. Each is told by
+ * MD_EVENT_QP_FENCED. A queue pair may be attached to several maps.
  * The library does nothing else to it. Works in every state of the map, and
  * waits for the step that a break or a restore of it is in.
  *
- * errno: EINVAL (no map, no queue pair, or a peer), EEXIST (attached already),
- * ENOMEM, ECHILD.
+ * errno: EINVAL (no map, no queue pair, or a peer of another context), EEXIST
+ * (attached already), ENOMEM, ECHILD.
  */
 int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer);
 
@@ -480,16 +490,246 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp);
  */
 int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
 
+/* ---- peers ------------------------------------------------------------ */
+
+/*
+ * A session with another context, on another machine or not: who grants memory
+ * is the holder, who is granted it the peer; both ends may be both. A session
+ * outlives its connections. mapdirect-protocol(7) has what is said in it.
+ */
+
+#define MD_NAME_MAX 64	   /* bytes in the name of a grant, its final zero included */
+#define MD_MESSAGE_MAX 256 /* bytes in a message of a session */
+#define MD_PRIVATE_MAX 32  /* bytes of private data in a request */
+
+/**
+ * struct md_peer_ops - a connection of the application's own
+ * @size:  sizeof(struct md_peer_ops)
+ * @send:  takes one message of @length bytes, at most MD_MESSAGE_MAX, or none of
+ *         it. It does not block. 0, or -1: with errno EAGAIN the message is kept
+ *         and offered again, soon, and after md_peer_input(); with any other the
+ *         connection counts as lost. The bytes are not to be kept by reference.
+ * @close: the library wants no more of this connection: it is broken, or the
+ *         session is over. Nothing is sent, and no input is taken, before the next
+ *         md_peer_connected().
+ * @verbs: the adapter by which the messages come, if they come by RDMA and in
+ *         order with what the peer writes by it; NULL: not so, and
+ *         md_persist_remote() of the other side is refused
+ *
+ * Both are called from whichever thread drives the context or makes a call of the
+ * library on it, one at a time for each peer, with no lock held. They may not call
+ * the library. What is sent first arrives first, or not at all; what is lost is
+ * sent again.
+ */
+struct md_peer_ops {
+	size_t size;
+	int (*send)(void *arg, const void *message, size_t length);
+	void (*close)(void *arg);
+	struct ibv_context *verbs;
+};
+
+/**
+ * md_peer_new - make a session that the application carries
+ * @ctx: a context
+ * @ops: its connection; copied
+ * @arg: passed to @ops
+ * @user_data: anything; every event of the peer has it
+ *
+ * Both ends make one. Nothing is sent before md_peer_connected(). Does not block.
+ *
+ * errno: EINVAL (no context, or in @ops), ENOMEM, ECHILD.
+ */
+struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
+			    void *user_data);
+
+/**
+ * md_peer_connected - tell that the connection is there, or is there again
+ * @peer: a peer without a connection
+ *
+ * The two ends introduce themselves to each other; MD_EVENT_PEER_UP follows. Open
+ * recalls are told again before anything else. Sends by @ops->send.
+ *
+ * errno: EINVAL (no peer, or one of md_connect() or md_listen()), EISCONN (a
+ * connection is there), ESHUTDOWN (the session is over), ECHILD.
+ */
+int md_peer_connected(struct md_peer *peer);
+
+/**
+ * md_peer_input - hand over what came by the connection
+ * @peer:   a peer with a connection
+ * @bytes:  any number of messages or pieces of them, in the order of arrival
+ * @length: how many bytes
+ *
+ * Not from @ops. Two threads must not do it at the same time for one peer. Sends by
+ * @ops->send; carries out no break itself, so it blocks for no file and no
+ * adapter. What is no message of the protocol closes the connection, and the
+ * peer's queue pairs are fenced.
+ *
+ * errno: EINVAL (no peer, or one of md_connect() or md_listen()), ENOTCONN (there is
+ * no connection), EPROTO (it was closed now, md_errmsg() says why), ECHILD.
+ */
+int md_peer_input(struct md_peer *peer, const void *bytes, size_t length);
+
+/**
+ * md_peer_lost - tell that the connection is gone
+ * @peer: a peer
+ *
+ * Nobody is fenced, and what was granted stays valid. A break that comes, or is
+ * under way, waits for the next connection for the drain budget, and then fences
+ * the peer. Nothing to do without a connection.
+ *
+ * errno: EINVAL (no peer, or one of md_connect() or md_listen()), ECHILD.
+ */
+int md_peer_lost(struct md_peer *peer);
+
+/**
+ * md_peer_close - end a session
+ * @peer: a peer in any state, or NULL (nothing happens)
+ *
+ * The other side gets MD_EVENT_PEER_CLOSED, and its remote ranges from here are
+ * lost, as the ones here from there are: after this, handles of them are invalid.
+ * Events of the peer and of its remote ranges that were not fetched are dropped. May
+ * block while a message is being sent.
+ *
+ * errno: EBUSY (grants to it are left: md_recall() them; queue pairs attached with
+ * it; open uses of its remote ranges; unacknowledged events), ECHILD.
+ */
+int md_peer_close(struct md_peer *peer);
+
+/* ---- grants ----------------------------------------------------------- */
+
+/**
+ * md_grant - let a peer use a region by RDMA
+ * @peer: whom; connected or not, the grant is sent when it is
+ * @mr:   what; REMOTE_READ, REMOTE_WRITE or REMOTE_ATOMIC access
+ * @name: for md_remote_find() there, up to MD_NAME_MAX - 1 bytes; NULL means ""
+ *
+ * In a break the peer is told, and waited for within the drain budget; who is not
+ * done by then is fenced: those of its queue pairs that were attached with this
+ * peer (md_attach_qp()) are set to the error state. A peer that is done keeps its
+ * queue pairs. After a restore the region is granted again by itself, with its new
+ * key. Attach the queue pair before, so that the peer may use md_persist_remote().
+ * Does not wait for the peer. In a break the grant is given after the restore.
+ *
+ * errno: EINVAL (no peer, region or remote access, a name that is too long,
+ * different contexts), ESTALE (the map is lost), ESHUTDOWN (the session is over),
+ * ENOMEM, ECHILD.
+ */
+struct md_grant *md_grant(struct md_peer *peer, struct md_mr *mr, const char *name);
+
+/**
+ * md_recall - take a grant back for good
+ * @grant: a grant, or NULL (nothing happens)
+ *
+ * Tells the peer and waits until it is done, at most the drain budget, then fences
+ * it as a break does. The handle is invalid afterwards. With MD_OPEN_NO_THREAD it
+ * runs md_process() meanwhile, and so is the one thread that may. A peer whose
+ * session is over is not waited for. In a break it waits for the peer as the break does.
+ *
+ * errno: ECHILD.
+ */
+int md_recall(struct md_grant *grant);
+
+/**
+ * struct md_remote - a range that the other side has granted; read only
+ * @peer:   the holder
+ * @addr:   address for RDMA of its first byte
+ * @length: bytes
+ * @access: IBV_ACCESS_REMOTE_* bits
+ * @rkey:   the key
+ * @name:   as granted
+ *
+ * The handle lives until md_remote_release() or md_peer_close(), across recalls. The
+ * key is new after each: read it only inside a use (md_remote_get()).
+ */
+struct md_remote {
+	struct md_peer *peer;
+	uint64_t addr;
+	uint64_t length;
+	int access;
+	uint32_t rkey;
+	char name[MD_NAME_MAX];
+};
+
+/**
+ * md_remote_find - look a remote range up by its name
+ * @peer: the holder
+ * @name: as granted
+ *
+ * Also finds one that is recalled now. Of several, one. Never waits: the grant is
+ * announced by MD_EVENT_GRANTED.
+ *
+ * errno: EINVAL (no peer, no name), ENOENT, ECHILD.
+ */
+struct md_remote *md_remote_find(struct md_peer *peer, const char *name);
+
+/**
+ * md_remote_get - begin a use of a remote range
+ * @remote: a remote range
+ *
+ * A use brackets reading the key and work requests with it, from before posting
+ * until the completion was polled, on whichever queue pair. While it is open the
+ * holder waits, but not for longer than its drain budget: then it sets the queue
+ * pairs to the error state, the work completes with an error, and
+ * MD_EVENT_REMOTE_FENCED tells. The range is granted again only after all uses were
+ * put. No lock, no system call.
+ *
+ * errno: EINVAL (no remote range), EAGAIN (recalled: md_remote_wait(), or
+ * MD_EVENT_GRANTED), ESTALE (lost), ECHILD.
+ */
+int md_remote_get(struct md_remote *remote);
+
+/**
+ * md_remote_put - end a use; from any thread, once per successful md_remote_get()
+ * @remote: the remote range
+ *
+ * Does not fail and keeps errno.
+ */
+void md_remote_put(struct md_remote *remote);
+
+/**
+ * md_remote_wait - wait until a remote range can be used
+ * @remote:     a remote range
+ * @timeout_ms: 0 does not wait, -1 waits for ever
+ *
+ * Asks the holder to lease it again, should it be waiting to be asked. With
+ * MD_OPEN_NO_THREAD it runs md_process() meanwhile, and so is the one thread that
+ * may. It can be recalled again by the time the caller uses it.
+ *
+ * errno: EINVAL (no remote range), ETIMEDOUT, ESTALE (lost), ECHILD.
+ */
+int md_remote_wait(struct md_remote *remote, int timeout_ms);
+
+/**
+ * md_remote_release - give a remote range back for good
+ * @remote: a remote range, or NULL (nothing happens)
+ *
+ * The holder does not wait for this peer any more. Events of it that were not fetched
+ * are dropped; the handle is invalid afterwards. Does not wait.
+ *
+ * errno: EBUSY (open uses, or unacknowledged events), ECHILD.
+ */
+int md_remote_release(struct md_remote *remote);
+
 /* ---- events ----------------------------------------------------------- */
 
 enum md_event_type {
-	MD_EVENT_BREAK = 1, /* stop using the map, put uses, then ack this event */
-	MD_EVENT_QP_FENCED, /* @qp was set to the error state; not if there is an @error */
-	MD_EVENT_RELEASED,  /* the lease is gone; @timeline tells how it went */
-	MD_EVENT_RESTORED,  /* leased and registered again, with new keys */
-	MD_EVENT_LOST,	    /* it will not come back; @error and @message say why */
-	MD_EVENT_LATE,	    /* pins remain, and the deadline is near; or see @error */
-	MD_EVENT_POPULATE,  /* how far md_map() or a restore is: @done of @total */
+	MD_EVENT_BREAK = 1,	/* stop using the map, put uses, then ack this event */
+	MD_EVENT_QP_FENCED,	/* @qp was set to the error state; not if there is an @error */
+	MD_EVENT_RELEASED,	/* the lease is gone; @timeline tells how it went */
+	MD_EVENT_RESTORED,	/* leased and registered again, with new keys */
+	MD_EVENT_LOST,		/* it will not come back; @error and @message say why */
+	MD_EVENT_LATE,		/* pins remain, and the deadline is near; or see @error */
+	MD_EVENT_POPULATE,	/* how far md_map() or a restore is: @done of @total */
+	MD_EVENT_PEER_REQUEST,	/* @peer wants a session: md_accept() or md_refuse() */
+	MD_EVENT_PEER_UP,	/* the session with @peer has a connection */
+	MD_EVENT_PEER_DOWN,	/* it has none now; the session goes on with the next */
+	MD_EVENT_PEER_CLOSED,	/* the session is over for good; @error and @message say why */
+	MD_EVENT_GRANTED,	/* @remote can be used, for the first time or again */
+	MD_EVENT_RECALLED,	/* @remote is taken back: put its uses */
+	MD_EVENT_REMOTE_FENCED, /* the holder has not waited: see md_remote_get() */
+	MD_EVENT_REMOTE_LOST,	/* @remote will not come back; @error and @message say why */
+	MD_EVENT_PERSISTED,	/* md_persist_remote() has ended; @wr_id and @error */
 };
 
 enum md_reason {
@@ -502,6 +742,8 @@ enum md_reason {
 	MD_REASON_BUDGET,   /* QP_FENCED: the drain budget ran out */
 	MD_REASON_REQUEST,  /* QP_FENCED: md_fence_qp() */
 	MD_REASON_OPEN,	    /* MD_PROVIDER_FCNTL: the file is opened or truncated */
+	MD_REASON_RECALL,   /* md_recall() */
+	MD_REASON_PROTOCOL, /* QP_FENCED: its peer sent what no peer may send */
 };
 
 /**
@@ -531,9 +773,28 @@ struct md_timeline {
 };
 
 /**
- * struct md_event - what happened to a map
+ * struct md_peer_timeline - how one peer was recalled in a break
+ *
+ * CLOCK_MONOTONIC nanoseconds; 0: not reached.
+ * @peer:   who
+ * @told:   RECALL was handed to its connection
+ * @acked:  it has said that it posts nothing new
+ * @done:   it has said that all its work has completed
+ * @fenced: it was not waited for any longer, and its queue pairs were set to ERR
+ */
+struct md_peer_timeline {
+	struct md_peer *peer;
+	uint64_t told;
+	uint64_t acked;
+	uint64_t done;
+	uint64_t fenced;
+};
+
+/**
+ * struct md_event - what happened to a map, a peer or a remote range
  * @type:         what
- * @map:          to which map; POPULATE: NULL if it is about md_map()
+ * @map:          to which map; POPULATE: NULL if it is about md_map(); else NULL
+ *                where it is not about a map
  * @generation:   of the lease that it is about; RESTORED: of the new one
  * @count:        1, or more if it happened again before it was fetched (then
  *                the rest tells of the last time)
@@ -541,7 +802,7 @@ struct md_timeline {
  * @breaker_pid:  who breaks; 0: not known, or not visible in this namespace
  * @breaker_comm: name of that thread, or ""
  * @qp:           QP_FENCED: the queue pair
- * @peer:         QP_FENCED: as attached
+ * @peer:         QP_FENCED: as attached; PEER_*: which; of @remote: its holder
  * @error:        LOST, LATE: an errno; LATE with EPERM: this process has lost the
  *                right to end its lease of MD_PROVIDER_FCNTL; QP_FENCED: 0, or
  *                why @qp could not be set to the error state (deregistration
@@ -553,6 +814,14 @@ struct md_timeline {
  *                them in
  * @total:        POPULATE: bytes to go through. Pages that have to be allocated or
  *                copied count once more, so it may rise; equal to @done at the end
+ * @remote:       which; NULL where it is not about a remote range
+ * @wr_id:        PERSISTED: as given to md_persist_remote()
+ * @peers:        RELEASED: how each peer with a grant was recalled, @n_peers of them
+ * @n_peers:      see @peers
+ * @private_data: PEER_REQUEST: what the peer gave to md_connect(), @private_len
+ *                bytes
+ * @private_len:  see @private_data
+ * @address:      PEER_REQUEST: the peer's, as text
  */
 struct md_event {
 	enum md_event_type type;
@@ -570,6 +839,13 @@ struct md_event {
 	void *user_data;
 	uint64_t done;
 	uint64_t total;
+	struct md_remote *remote;
+	uint64_t wr_id;
+	const struct md_peer_timeline *peers;
+	uint32_t n_peers;
+	uint32_t private_len;
+	const void *private_data;
+	char address[64];
 };
 
 /**
@@ -580,8 +856,8 @@ struct md_event {
  *              waiting call runs md_process() meanwhile, and so is the one
  *              thread that may
  *
- * Every kind of event has one preallocated place per map (QP_FENCED: per
- * attachment), so none is lost and nothing is allocated in a break. The event
+ * Every kind of event has one preallocated place per map, peer or remote range
+ * (QP_FENCED: per attachment; PERSISTED: per request), so none is lost and nothing is allocated in a break. The event
  * stays valid until md_ack_event(). No lock is held: any call may follow.
  *
  * errno: EINVAL (no context, no @event), EAGAIN (none within the time), EINTR,

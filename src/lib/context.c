@@ -22,6 +22,9 @@
 #define MAX_BUDGET_MS 60000
 #define DEFAULT_LIMIT_MS 5000
 #define MAX_LIMIT_MS 3600000
+#define DEFAULT_KEEPALIVE_MS 2000
+#define MIN_KEEPALIVE_MS 10
+#define MAX_KEEPALIVE_MS 60000
 
 void md__fd_raise(int fd)
 {
@@ -59,6 +62,10 @@ static int check_attr(const struct md_context_attr *attr)
 	if (attr->restore_limit_ms > MAX_LIMIT_MS)
 		return md__fail(EINVAL, "md_context_attr.restore_limit_ms is %u: at most %d",
 				attr->restore_limit_ms, MAX_LIMIT_MS);
+	if (attr->keepalive_ms > MAX_KEEPALIVE_MS ||
+	    (attr->keepalive_ms && attr->keepalive_ms < MIN_KEEPALIVE_MS))
+		return md__fail(EINVAL, "md_context_attr.keepalive_ms is %u: from %d to %d",
+				attr->keepalive_ms, MIN_KEEPALIVE_MS, MAX_KEEPALIVE_MS);
 	return 0;
 }
 
@@ -101,6 +108,8 @@ static void free_context(struct md_context *ctx)
 {
 	md__map_free_all(&ctx->maps);
 	md__map_free_all(&ctx->retired);
+	md__peer_free_all(&ctx->peers);
+	md__peer_free_all(&ctx->retired_peers);
 	free(ctx->device);
 	free(ctx);
 }
@@ -114,6 +123,7 @@ static struct md_context *new_context(const struct md_context_attr *attr)
 	ctx->flags = attr->flags;
 	ctx->budget_ns = (attr->drain_budget_ms ?: DEFAULT_BUDGET_MS) * MD__MSEC;
 	ctx->fit_limit_ns = (attr->restore_limit_ms ?: DEFAULT_LIMIT_MS) * MD__MSEC;
+	ctx->keepalive_ns = (attr->keepalive_ms ?: DEFAULT_KEEPALIVE_MS) * MD__MSEC;
 	ctx->ops = &md__lease_kmod;
 	for (int i = 0; i < MD__FDS; i++)
 		ctx->fd[i] = -1;
@@ -123,6 +133,8 @@ static struct md_context *new_context(const struct md_context_attr *attr)
 	pthread_cond_init(&ctx->idle, NULL);
 	TAILQ_INIT(&ctx->maps);
 	TAILQ_INIT(&ctx->retired);
+	TAILQ_INIT(&ctx->peers);
+	TAILQ_INIT(&ctx->retired_peers);
 	TAILQ_INIT(&ctx->events);
 	ctx->device = strdup(attr->device ?: DEFAULT_DEVICE);
 	if (ctx->device)
@@ -169,7 +181,7 @@ free:
 
 int md_close(struct md_context *ctx)
 {
-	bool busy, lent;
+	bool maps, peers, lent;
 
 	if (!ctx)
 		return 0;
@@ -178,11 +190,14 @@ int md_close(struct md_context *ctx)
 		return 0;
 	}
 	pthread_mutex_lock(&ctx->list_lock);
-	busy = !TAILQ_EMPTY(&ctx->maps);
-	lent = md__map_lent(&ctx->retired);
+	maps = !TAILQ_EMPTY(&ctx->maps);
+	peers = !TAILQ_EMPTY(&ctx->peers);
+	lent = md__map_lent(&ctx->retired) || md__peer_lent(&ctx->retired_peers);
 	pthread_mutex_unlock(&ctx->list_lock);
-	if (busy)
+	if (maps)
 		return md__fail(EBUSY, "the context still has maps: call md_unmap() for each");
+	if (peers)
+		return md__fail(EBUSY, "the context still has peers: md_peer_close() each");
 	if (lent)
 		return md__fail(EBUSY, "an event of the context is left: md_ack_event() it");
 	if (!(ctx->flags & MD_OPEN_NO_THREAD))

@@ -5,7 +5,8 @@
  * Locks, outermost first:
  *   map.lock            the map's engine, lease, regions, attachments; verbs
  *   map.persist_lock    whether md_persist() may flush
- *   context.list_lock   the list of maps, who drives which map
+ *   context.list_lock   the lists of maps and peers, who drives which map
+ *   peer.lock           the peer's session, its grants and remote ranges
  *   context.dev_lock    opening the device
  *   context.event_lock  all event slots and their queue
  *   the watch's locks   fcntl_watch.c: starting its thread, then its leases
@@ -24,6 +25,7 @@
 #include <mapdirect/uapi.h>
 
 #include "event.h"
+#include "peer.h"
 
 struct md__lease_ops;
 TAILQ_HEAD(md__maps, md_map);
@@ -42,6 +44,7 @@ struct md_context {
 	uint32_t flags;
 	uint64_t budget_ns;
 	uint64_t fit_limit_ns;
+	uint64_t keepalive_ns;
 	char *device;
 	const struct md__lease_ops *ops; /* what stands for MD_PROVIDER_KMOD */
 	bool forked;			 /* set in the child only, when it has one thread */
@@ -58,6 +61,9 @@ struct md_context {
 	pthread_cond_t idle; /* a map is not driven any more */
 	struct md__maps maps;
 	struct md__maps retired; /* see map.h */
+	struct md__peers peers;
+	struct md__peers retired_peers; /* see peer.h */
+	uint64_t incarnation;		/* a random number, once there was a peer */
 
 	pthread_mutex_t event_lock;
 	struct md__slots events;

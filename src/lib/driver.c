@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "context.h"
 #include "driver.h"
+#include "grant.h"
 #include "map.h"
 #include "mr.h"
 #include "persist.h"
@@ -123,6 +124,7 @@ static void post_released(struct md_map *map)
 	struct md_event event;
 
 	md__driver_event(map, MD_EVENT_RELEASED, &event);
+	md__grants_timelines(map, &event);
 	md__event_say(&event, "released after %llu us: %s",
 		      (unsigned long long)(t->released - t->broken) / 1000, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_RELEASED], &event);
@@ -312,6 +314,17 @@ static void open_gate(struct md_map *map)
 	md__qp_forget_fences(map);
 	md__persist_open(map);
 	md__guard_open(&map->guard);
+	md__grants_offer(map);
+}
+
+/* Who is waited for in vain: the peers, or this process, by what has no peer. */
+static void fence(struct md_map *map)
+{
+	if (map->pending & MD__PARTY_PEERS)
+		md__grants_fence(map);
+	if (map->pending & (MD__PARTY_USES | MD__PARTY_APP))
+		md__qp_fence_of(map, NULL, MD_REASON_BUDGET);
+	map->timeline.fenced = md__now();
 }
 
 static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
@@ -329,7 +342,8 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 	if (act & MD__DO_TELL) {
 		map->timeline.told = md__now();
 		atomic_store(&map->urgent, now + map->ctx->budget_ns + STUCK_NS);
-		map->pending |= MD__PARTY_APP;
+		map->pending |= MD__PARTY_APP | MD__PARTY_PEERS;
+		md__grants_recall(map);
 		post_break(map);
 	}
 	if (act & MD__EV_LATE)
@@ -338,14 +352,14 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 		post_released(map);
 	if (act & MD__EV_RESTORED)
 		post_restored(map);
-	if (act & MD__EV_LOST)
+	if (act & MD__EV_LOST) {
+		md__grants_lose(map);
 		post_lost(map);
+	}
 	if (act & MD__DO_DEREG && !map->timeline.drained)
 		map->timeline.drained = md__now();
-	if (act & MD__DO_FENCE) {
-		md__qp_fence_all(map);
-		map->timeline.fenced = md__now();
-	}
+	if (act & MD__DO_FENCE)
+		fence(map);
 }
 
 static struct md__input answer(struct md_map *map, unsigned int question)
@@ -403,6 +417,8 @@ static void feed_parties(struct md_map *map)
 		parties |= MD__PARTY_USES;
 	if (map->pending & MD__PARTY_APP && md__slot_idle(&map->slot[MD_EVENT_BREAK]))
 		parties |= MD__PARTY_APP;
+	if (map->pending & MD__PARTY_PEERS && !atomic_load(&map->open_recalls))
+		parties |= MD__PARTY_PEERS;
 	if (!parties)
 		return;
 	map->pending &= ~parties;
@@ -446,6 +462,8 @@ void md__driver_turn(struct md_map *map)
 	if (atomic_exchange(&map->readable, false))
 		take_notices(map);
 	pthread_mutex_lock(&map->lock);
+	if (atomic_exchange(&map->punish, false))
+		md__grants_punish(map);
 	feed_parties(map);
 	if (timer && timer <= md__now())
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });

@@ -270,7 +270,7 @@ static void limit_drain(struct md__engine *e, const struct md__input *in)
 static unsigned int recall(struct md__engine *e, const struct md__input *in)
 {
 	e->state = MD__RECALLING;
-	e->waiting = MD__PARTY_USES | MD__PARTY_APP;
+	e->waiting = MD__PARTY_USES | MD__PARTY_APP | MD__PARTY_PEERS;
 	if (in->now - e->live_since >= PAUSE_MAX)
 		e->pause = 0;
 	limit_drain(e, in);

@@ -67,12 +67,12 @@ enum md__in {
 #define MD__DO_SHUT (1U << 0)	  /* shut the gate: EAGAIN */
 #define MD__DO_LOSE (1U << 1)	  /* set the gate to ESTALE */
 #define MD__DO_OPEN (1U << 2)	  /* open the gate */
-#define MD__DO_TELL (1U << 3)	  /* queue MD_EVENT_BREAK */
+#define MD__DO_TELL (1U << 3)	  /* queue MD_EVENT_BREAK, recall all peers */
 #define MD__EV_LATE (1U << 4)	  /* queue MD_EVENT_LATE */
 #define MD__EV_RELEASED (1U << 5) /* queue MD_EVENT_RELEASED */
 #define MD__EV_RESTORED (1U << 6) /* queue MD_EVENT_RESTORED */
 #define MD__EV_LOST (1U << 7)	  /* queue MD_EVENT_LOST */
-#define MD__DO_FENCE (1U << 8)	  /* attached queue pairs to ERR */
+#define MD__DO_FENCE (1U << 8)	  /* queue pairs of whom it still waits for to ERR */
 #define MD__DO_ACQUIRE (1U << 9)
 #define MD__DO_REGISTER (1U << 10) /* all regions of the map */
 #define MD__DO_DEREG (1U << 11)	   /* finish persists, then all regions */
@@ -84,10 +84,12 @@ enum md__in {
  * Whom a break waits for. USES: no use of the map is open; the gate is shut,
  * so once true it stays true. It also holds the restore back, in every state.
  * APP: MD_EVENT_BREAK of this generation was acknowledged (an acknowledgement
- * of an older one is not fed).
+ * of an older one is not fed). PEERS: each that was granted something in this
+ * generation has said that it is done, or was fenced.
  */
 #define MD__PARTY_USES (1U << 0)
 #define MD__PARTY_APP (1U << 1)
+#define MD__PARTY_PEERS (1U << 2)
 
 /*
  * One input.

@@ -135,8 +135,16 @@ bool md__slots_lent(const struct md__slot *slots, int count)
 
 static bool tells_state(enum md_event_type type)
 {
-	return type == MD_EVENT_BREAK || type == MD_EVENT_RELEASED || type == MD_EVENT_RESTORED ||
-	       type == MD_EVENT_LOST;
+	switch (type) {
+	case MD_EVENT_QP_FENCED:
+	case MD_EVENT_LATE:
+	case MD_EVENT_POPULATE:
+	case MD_EVENT_REMOTE_FENCED:
+	case MD_EVENT_PERSISTED:
+		return false;
+	default:
+		return true;
+	}
 }
 
 static struct md_event *fetch(struct md_context *ctx)

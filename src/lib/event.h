@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Events. Each kind has one slot per map (QP_FENCED: per attachment). What
- * happens while the application still has the last event of the slot, or has
+ * Events. Each kind has one slot per map, peer or remote range (QP_FENCED: per
+ * attachment). What happens while the application still has the last event of the slot, or has
  * not come for it yet, is folded into the next one. Events are fetched in the
  * order of what they last tell of, and one that waited for its slot is dropped
  * if a later state of the map was fetched meanwhile. So the last one fetched
@@ -21,7 +21,7 @@ struct md__slot {
 	struct md_event in;  /* to be fetched if its count is not 0 */
 	struct md_context *ctx;
 	uint64_t number;	/* of what @in tells of, in the order of events */
-	uint64_t *last_fetched; /* the map's, of BREAK, RELEASED, RESTORED, LOST; or NULL */
+	uint64_t *last_fetched; /* its object's, of what tells a state; or NULL */
 	bool lent;
 	bool queued;
 	TAILQ_ENTRY(md__slot) queue;

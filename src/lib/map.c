@@ -12,6 +12,7 @@
 #include "driver.h"
 #include "errmsg.h"
 #include "fork.h"
+#include "grant.h"
 #include "map.h"
 #include "mr.h"
 #include "persist.h"
@@ -35,6 +36,7 @@ static void init(struct md_map *map, struct md_context *ctx)
 	md__persist_init(map);
 	TAILQ_INIT(&map->mrs);
 	TAILQ_INIT(&map->attachments);
+	TAILQ_INIT(&map->grants);
 	for (int i = 0; i < MD__SLOTS; i++)
 		md__slot_init(&map->slot[i], ctx, &map->last_fetched);
 }
@@ -92,6 +94,7 @@ void md__map_free_all(struct md__maps *maps)
 			free(mr);
 		}
 		free(map->lease.data);
+		md__grants_free_timelines(map);
 		while ((at = TAILQ_FIRST(&map->attachments))) {
 			TAILQ_REMOVE(&map->attachments, at, attachments);
 			free(at);
@@ -132,6 +135,7 @@ static void retire(struct md_map *map)
 	if (fd >= 0)
 		close(fd);
 	md__fork_let();
+	md__grants_free_timelines(map);
 	md__persist_fini(map);
 	pthread_mutex_destroy(&map->lock);
 	md__service_remove(map);

@@ -20,6 +20,7 @@
 
 TAILQ_HEAD(md__mrs, md__mr);
 TAILQ_HEAD(md__attachments, md__attachment);
+TAILQ_HEAD(md__grants, md_grant);
 
 /* Of a map; QP_FENCED has those of the attachments. */
 #define MD__SLOTS (MD_EVENT_POPULATE + 1)
@@ -55,12 +56,14 @@ struct md_map {
 	bool passed_over; /* somebody wanted to drive it while it was claimed */
 
 	/* Read and written by anybody. */
-	atomic_bool restore_asked;   /* md_restore() */
-	_Atomic uint64_t timer;	     /* the engine's, for the service */
-	_Atomic int state;	     /* enum md_map_state */
-	_Atomic int stage;	     /* enum md__lease_stage */
-	_Atomic uint64_t generation; /* the last that was live */
-	_Atomic uint64_t urgent;     /* until when, ns, restores give way to its break */
+	atomic_bool restore_asked;	   /* md_restore() */
+	_Atomic uint64_t timer;		   /* the engine's, for the service */
+	_Atomic int state;		   /* enum md_map_state */
+	_Atomic int stage;		   /* enum md__lease_stage */
+	_Atomic uint64_t generation;	   /* the last that was live */
+	_Atomic uint64_t urgent;	   /* until when, ns, restores give way to its break */
+	_Atomic unsigned int open_recalls; /* grants that the break waits for */
+	atomic_bool punish;		   /* the peer of a grant broke the rules */
 
 	/* Changed by who claimed the map, and with the lock; read with either. */
 	struct md__lease lease;
@@ -71,7 +74,9 @@ struct md_map {
 	struct md__engine engine;
 	struct md__mrs mrs;
 	struct md__attachments attachments;
-	unsigned int pending; /* MD__PARTY_* bits that are not done yet */
+	struct md__grants grants;
+	struct md__roll *roll; /* grant.c */
+	unsigned int pending;  /* MD__PARTY_* bits that are not done yet */
 	struct md__cause cause;
 	struct md_timeline timeline;
 	int stuck;		  /* errno of a dereg or release that is to be repeated */

@@ -157,7 +157,8 @@ int md_dereg_mr(struct md_mr *pub)
 {
 	struct md__mr *mr = (struct md__mr *)pub;
 	struct md_map *map;
-	int err;
+	bool granted;
+	int err = 0;
 
 	if (!mr)
 		return 0;
@@ -165,13 +166,18 @@ int md_dereg_mr(struct md_mr *pub)
 	if (map->ctx->forked)
 		return md__fail_forked();
 	md__populate_lock(map);
-	err = do_dereg(mr);
-	if (!err) {
+	granted = mr->grants;
+	if (!granted)
+		err = do_dereg(mr);
+	if (!granted && !err) {
 		md__fork_hold();
 		TAILQ_REMOVE(&map->mrs, mr, mrs);
 		md__fork_let();
 	}
 	pthread_mutex_unlock(&map->lock);
+	if (granted)
+		return md__fail(EBUSY, "a peer is granted the region: md_recall() that first: %s",
+				map->range.text);
 	if (err)
 		return md__fail(err, "ibv_dereg_mr() of a region of %s: %s", map->range.text,
 				strerror(err));

@@ -11,6 +11,7 @@
 struct md__mr {
 	struct md_mr pub;
 	struct ibv_mr *ibv; /* NULL: not registered */
+	unsigned int grants;
 	TAILQ_ENTRY(md__mr) mrs;
 };
 

@@ -22,6 +22,18 @@ static struct md__attachment *find(struct md_map *map, const struct ibv_qp *qp)
 	return at;
 }
 
+static const char *why_fenced(enum md_reason reason)
+{
+	switch (reason) {
+	case MD_REASON_BUDGET:
+		return "the drain budget is over";
+	case MD_REASON_PROTOCOL:
+		return "its peer broke the protocol";
+	default:
+		return "on request";
+	}
+}
+
 static void report(struct md_map *map, struct md__attachment *at, enum md_reason reason, int err)
 {
 	struct md_event event;
@@ -38,9 +50,7 @@ static void report(struct md_map *map, struct md__attachment *at, enum md_reason
 			at->qp->qp_num, strerror(err), map->range.text);
 	else
 		md__event_say(&event, "queue pair 0x%x is fenced (%s): %s", at->qp->qp_num,
-			      reason == MD_REASON_BUDGET ? "the drain budget is over" :
-							   "on request",
-			      map->range.text);
+			      why_fenced(reason), map->range.text);
 	md__slot_post(&at->slot, &event);
 }
 
@@ -54,16 +64,19 @@ static int set_error(struct md__attachment *at)
 }
 
 /* Once more what is fenced: the application may have taken it into use again. */
-void md__qp_fence_all(struct md_map *map)
+void md__qp_fence_of(struct md_map *map, const struct md_peer *peer, enum md_reason reason)
 {
 	struct md__attachment *at;
 
 	TAILQ_FOREACH(at, &map->attachments, attachments) {
 		bool known = at->fenced;
-		int err = set_error(at);
+		int err;
 
+		if (at->peer != peer)
+			continue;
+		err = set_error(at);
 		if (!known || err)
-			report(map, at, MD_REASON_BUDGET, err);
+			report(map, at, reason, err);
 	}
 }
 
@@ -88,6 +101,16 @@ static int fail_not_attached(const struct md_map *map, const struct ibv_qp *qp)
 			map->range.text);
 }
 
+/* How many queue pairs keep a peer from being closed. */
+static void count(struct md_peer *peer, int change)
+{
+	if (!peer)
+		return;
+	pthread_mutex_lock(&peer->lock);
+	peer->attached += change;
+	pthread_mutex_unlock(&peer->lock);
+}
+
 int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 {
 	struct md__attachment *at;
@@ -95,12 +118,13 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 
 	if (check_args(map, qp, "md_attach_qp"))
 		return -1;
-	if (peer)
-		return md__fail(EINVAL, "md_attach_qp: the peer has to be NULL");
+	if (peer && peer->ctx != map->ctx)
+		return md__fail(EINVAL, "md_attach_qp: the peer is of another context");
 	at = calloc(1, sizeof(*at));
 	if (!at)
 		return md__fail(ENOMEM, "no memory for an attachment");
 	at->qp = qp;
+	at->peer = peer;
 	md__slot_init(&at->slot, map->ctx, NULL);
 	pthread_mutex_lock(&map->lock);
 	known = find(map, qp);
@@ -108,6 +132,7 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 		md__fork_hold();
 		TAILQ_INSERT_TAIL(&map->attachments, at, attachments);
 		md__fork_let();
+		count(peer, 1);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!known)
@@ -132,6 +157,7 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 		md__fork_hold();
 		TAILQ_REMOVE(&map->attachments, at, attachments);
 		md__fork_let();
+		count(at->peer, -1);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!at)

@@ -18,8 +18,8 @@ struct md__attachment {
 	TAILQ_ENTRY(md__attachment) attachments;
 };
 
-/* The drain budget is over: every attached queue pair to the error state. */
-void md__qp_fence_all(struct md_map *map);
+/* Those that were attached with a peer, or without one (NULL), to the error state. */
+void md__qp_fence_of(struct md_map *map, const struct md_peer *peer, enum md_reason reason);
 
 /* A new generation: what is attached may be fenced again. */
 void md__qp_forget_fences(struct md_map *map);

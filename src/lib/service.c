@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,7 @@
 #include "service.h"
 
 #define BATCH 16
+#define HELP_MS 20
 
 void md__service_wake(struct md_context *ctx)
 {
@@ -172,7 +174,7 @@ static void set_timer(struct md_context *ctx)
 {
 	struct itimerspec spec = { 0 };
 	struct md_map *map;
-	uint64_t first = 0;
+	uint64_t first = md__peers_timer(ctx);
 
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		uint64_t timer = atomic_load(&map->timer);
@@ -190,6 +192,7 @@ static void turn(struct md_context *ctx, int timeout)
 	struct md_map *map;
 
 	collect(ctx, timeout);
+	md__peers_turn(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		if (map->claimed) {
@@ -199,6 +202,8 @@ static void turn(struct md_context *ctx, int timeout)
 		map->claimed = true;
 		pthread_mutex_unlock(&ctx->list_lock);
 		md__driver_turn(map);
+		/* A break of one map is not to wait for a long step of another. */
+		md__peers_send(ctx);
 		pthread_mutex_lock(&ctx->list_lock);
 		unclaim_locked(map);
 	}
@@ -222,6 +227,16 @@ int md_process(struct md_context *ctx)
 	md__errmsg_restore(kept);
 	errno = saved;
 	return 0;
+}
+
+void md__service_help(struct md_context *ctx)
+{
+	struct pollfd pfd = { .fd = ctx->fd[MD__FD_EPOLL], .events = POLLIN };
+
+	md_process(ctx);
+	/* Events that nobody fetches keep it readable. */
+	if (poll(&pfd, 1, HELP_MS) > 0)
+		poll(NULL, 0, 1);
 }
 
 /* ---- the thread -------------------------------------------------------- */

@@ -18,6 +18,12 @@ struct md__range;
 int md__service_start(struct md_context *ctx);
 void md__service_stop(struct md_context *ctx);
 
+/*
+ * For calls that wait, in a context without a thread: do what is due, then wait a
+ * little for more.
+ */
+void md__service_help(struct md_context *ctx);
+
 /* Have every map looked at soon. From anywhere, with any lock held. */
 void md__service_wake(struct md_context *ctx);
 

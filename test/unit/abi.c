@@ -29,6 +29,7 @@ PROTOTYPE(md_event_str, const char *(enum md_event_type));
 PROTOTYPE(md_fd, int(struct md_context *));
 PROTOTYPE(md_fence_qp, int(struct md_map *, struct ibv_qp *));
 PROTOTYPE(md_get_event, int(struct md_context *, struct md_event **, int));
+PROTOTYPE(md_grant, struct md_grant *(struct md_peer *, struct md_mr *, const char *));
 PROTOTYPE(md_map,
 	  struct md_map *(struct md_context *, int, off_t, size_t, const struct md_map_attr *));
 PROTOTYPE(md_map_addr, void *(const struct md_map *));
@@ -40,24 +41,37 @@ PROTOTYPE(md_map_provider, enum md_provider(const struct md_map *));
 PROTOTYPE(md_map_put, void(struct md_map *));
 PROTOTYPE(md_map_state, enum md_map_state(const struct md_map *));
 PROTOTYPE(md_open, struct md_context *(const struct md_context_attr *));
+PROTOTYPE(md_peer_close, int(struct md_peer *));
+PROTOTYPE(md_peer_connected, int(struct md_peer *));
+PROTOTYPE(md_peer_input, int(struct md_peer *, const void *, size_t));
+PROTOTYPE(md_peer_lost, int(struct md_peer *));
+PROTOTYPE(md_peer_new,
+	  struct md_peer *(struct md_context *, const struct md_peer_ops *, void *, void *));
 PROTOTYPE(md_persist, int(struct md_map *, size_t, size_t));
 PROTOTYPE(md_process, int(struct md_context *));
 PROTOTYPE(md_query, int(struct md_context *, int, off_t, size_t, struct md_query_result *));
 PROTOTYPE(md_reason_str, const char *(enum md_reason));
+PROTOTYPE(md_recall, int(struct md_grant *));
 PROTOTYPE(md_reg_mr, struct md_mr *(struct ibv_pd *, struct md_map *, size_t, size_t, int));
 PROTOTYPE(md_release, int(struct md_map *));
+PROTOTYPE(md_remote_find, struct md_remote *(struct md_peer *, const char *));
+PROTOTYPE(md_remote_get, int(struct md_remote *));
+PROTOTYPE(md_remote_put, void(struct md_remote *));
+PROTOTYPE(md_remote_release, int(struct md_remote *));
+PROTOTYPE(md_remote_wait, int(struct md_remote *, int));
 PROTOTYPE(md_restore, int(struct md_map *));
 PROTOTYPE(md_state_str, const char *(enum md_map_state));
 PROTOTYPE(md_unmap, int(struct md_map *));
 
 VALUE(MD_OPEN_NO_THREAD, 1);
 
-SIZE(md_context_attr, 32);
+SIZE(md_context_attr, 40);
 MEMBER(md_context_attr, size, 0, 8);
 MEMBER(md_context_attr, flags, 8, 4);
 MEMBER(md_context_attr, drain_budget_ms, 12, 4);
 MEMBER(md_context_attr, restore_limit_ms, 16, 4);
 MEMBER(md_context_attr, device, 24, 8);
+MEMBER(md_context_attr, keepalive_ms, 32, 4);
 
 VALUE(MD_PROVIDER_NONE, 0);
 VALUE(MD_PROVIDER_KMOD, 1);
@@ -109,6 +123,15 @@ VALUE(MD_EVENT_RESTORED, 4);
 VALUE(MD_EVENT_LOST, 5);
 VALUE(MD_EVENT_LATE, 6);
 VALUE(MD_EVENT_POPULATE, 7);
+VALUE(MD_EVENT_PEER_REQUEST, 8);
+VALUE(MD_EVENT_PEER_UP, 9);
+VALUE(MD_EVENT_PEER_DOWN, 10);
+VALUE(MD_EVENT_PEER_CLOSED, 11);
+VALUE(MD_EVENT_GRANTED, 12);
+VALUE(MD_EVENT_RECALLED, 13);
+VALUE(MD_EVENT_REMOTE_FENCED, 14);
+VALUE(MD_EVENT_REMOTE_LOST, 15);
+VALUE(MD_EVENT_PERSISTED, 16);
 
 VALUE(MD_REASON_NONE, 0);
 VALUE(MD_REASON_LAYOUT, 1);
@@ -119,6 +142,8 @@ VALUE(MD_REASON_REVOKED, 5);
 VALUE(MD_REASON_BUDGET, 6);
 VALUE(MD_REASON_REQUEST, 7);
 VALUE(MD_REASON_OPEN, 8);
+VALUE(MD_REASON_RECALL, 9);
+VALUE(MD_REASON_PROTOCOL, 10);
 
 SIZE(md_timeline, 72);
 MEMBER(md_timeline, broken, 0, 8);
@@ -131,7 +156,14 @@ MEMBER(md_timeline, released, 48, 8);
 MEMBER(md_timeline, restored, 56, 8);
 MEMBER(md_timeline, deadline, 64, 8);
 
-SIZE(md_event, 368);
+SIZE(md_peer_timeline, 40);
+MEMBER(md_peer_timeline, peer, 0, 8);
+MEMBER(md_peer_timeline, told, 8, 8);
+MEMBER(md_peer_timeline, acked, 16, 8);
+MEMBER(md_peer_timeline, done, 24, 8);
+MEMBER(md_peer_timeline, fenced, 32, 8);
+
+SIZE(md_event, 472);
 MEMBER(md_event, type, 0, 4);
 MEMBER(md_event, map, 8, 8);
 MEMBER(md_event, generation, 16, 8);
@@ -147,6 +179,31 @@ MEMBER(md_event, message, 152, 192);
 MEMBER(md_event, user_data, 344, 8);
 MEMBER(md_event, done, 352, 8);
 MEMBER(md_event, total, 360, 8);
+MEMBER(md_event, remote, 368, 8);
+MEMBER(md_event, wr_id, 376, 8);
+MEMBER(md_event, peers, 384, 8);
+MEMBER(md_event, n_peers, 392, 4);
+MEMBER(md_event, private_len, 396, 4);
+MEMBER(md_event, private_data, 400, 8);
+MEMBER(md_event, address, 408, 64);
+
+VALUE(MD_NAME_MAX, 64);
+VALUE(MD_MESSAGE_MAX, 256);
+VALUE(MD_PRIVATE_MAX, 32);
+
+SIZE(md_peer_ops, 32);
+MEMBER(md_peer_ops, size, 0, 8);
+MEMBER(md_peer_ops, send, 8, 8);
+MEMBER(md_peer_ops, close, 16, 8);
+MEMBER(md_peer_ops, verbs, 24, 8);
+
+SIZE(md_remote, 96);
+MEMBER(md_remote, peer, 0, 8);
+MEMBER(md_remote, addr, 8, 8);
+MEMBER(md_remote, length, 16, 8);
+MEMBER(md_remote, access, 24, 4);
+MEMBER(md_remote, rkey, 28, 4);
+MEMBER(md_remote, name, 32, 64);
 
 /* ---- the device -------------------------------------------------------- */
 

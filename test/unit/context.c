@@ -279,8 +279,8 @@ static void str__no_such_value__unknown(void)
 		CU_ASSERT_STRING_EQUAL(md_event_str(none[i]), "unknown");
 		CU_ASSERT_STRING_EQUAL(md_state_str(none[i]), "unknown");
 	}
-	CU_ASSERT_STRING_EQUAL(md_event_str(MD_EVENT_POPULATE + 1), "unknown");
-	CU_ASSERT_STRING_EQUAL(md_reason_str(MD_REASON_OPEN + 1), "unknown");
+	CU_ASSERT_STRING_EQUAL(md_event_str(MD_EVENT_PERSISTED + 1), "unknown");
+	CU_ASSERT_STRING_EQUAL(md_reason_str(MD_REASON_PROTOCOL + 1), "unknown");
 	CU_ASSERT_STRING_EQUAL(md_state_str(MD_MAP_LOST + 1), "unknown");
 }
 

@@ -10,7 +10,7 @@
 #define SEC (1000 * MSEC)
 #define BUDGET (250 * MSEC)
 #define FIT_LIMIT (5 * SEC)
-#define ALL (MD__PARTY_USES | MD__PARTY_APP)
+#define ALL (MD__PARTY_USES | MD__PARTY_APP | MD__PARTY_PEERS)
 
 static struct md__engine eng;
 static uint64_t now;

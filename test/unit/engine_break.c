@@ -12,8 +12,9 @@ static void break__parties_one_by_one__goes_on_after_the_last(void)
 	reach(MD__RECALLING);
 	CU_ASSERT_EQUAL(feed_done(MD__PARTY_APP), 0);
 	CU_ASSERT_EQUAL(feed_done(MD__PARTY_APP), 0);
+	CU_ASSERT_EQUAL(feed_done(MD__PARTY_USES), 0);
 	CU_ASSERT_EQUAL(eng.state, MD__RECALLING);
-	CU_ASSERT_EQUAL(feed_done(MD__PARTY_USES), MD__DO_DEREG);
+	CU_ASSERT_EQUAL(feed_done(MD__PARTY_PEERS), MD__DO_DEREG);
 	CU_ASSERT_EQUAL(eng.state, MD__DEREG);
 	CU_ASSERT_EQUAL(eng.timer, 0);
 }
@@ -23,6 +24,7 @@ static void break__again_after_restore__waits_for_all_again(void)
 	reach(MD__REGISTERING);
 	feed(MD__IN_REGISTERED);
 	feed_break(now, now + SEC);
+	CU_ASSERT_EQUAL(feed_done(MD__PARTY_PEERS), 0);
 	CU_ASSERT_EQUAL(feed_done(MD__PARTY_USES), 0);
 	CU_ASSERT_EQUAL(feed_done(MD__PARTY_APP), MD__DO_DEREG);
 }

@@ -23,8 +23,8 @@ static struct {
 	bool lease, regions, gate;
 	unsigned int question; /* one of QUESTIONS, or 0 */
 	unsigned int uses;
-	bool uses_told, app_told; /* DONE was fed in this break */
-	unsigned int last_event;  /* of EVENTS: they come in turns */
+	bool uses_told, app_told, peers_told; /* DONE was fed in this break */
+	unsigned int last_event;	      /* of EVENTS: they come in turns */
 	bool started, revoked;
 	uint64_t drain_end, late_at, deadline;
 	unsigned int lates;
@@ -85,6 +85,7 @@ static void carry_out(unsigned int act, enum md__state from)
 		w.gate = false;
 		w.uses_told = false;
 		w.app_told = false;
+		w.peers_told = false;
 	}
 	if (act & MD__DO_OPEN) {
 		check(w.lease && w.regions, "OPEN needs a lease and its regions");
@@ -110,7 +111,8 @@ static void carry_out(unsigned int act, enum md__state from)
 		check(w.lease && !w.regions, "REGISTER needs a lease");
 	if (act & MD__DO_DEREG) {
 		check(w.lease && !w.gate, "DEREG comes behind a shut gate");
-		check(from != MD__RECALLING || act & MD__DO_FENCE || (w.uses_told && w.app_told),
+		check(from != MD__RECALLING || act & MD__DO_FENCE ||
+			      (w.uses_told && w.app_told && w.peers_told),
 		      "DEREG without FENCE waits for all parties");
 	}
 	if (act & MD__DO_RELEASE)
@@ -251,10 +253,18 @@ static void acknowledge(void)
 	}
 }
 
+static void end_peers(void)
+{
+	if (w.started && !w.peers_told) {
+		w.peers_told = true;
+		take(MD__IN_DONE, (struct md__input){ .parties = MD__PARTY_PEERS });
+	}
+}
+
 static void random_step(void)
 {
 	now += maybe(80) ? unit_random(&w.seed) % MSEC : unit_random(&w.seed) % (300 * MSEC);
-	switch (unit_random(&w.seed) % 12) {
+	switch (unit_random(&w.seed) % 13) {
 	case 0:
 		if (w.lease && maybe(50))
 			take_break();
@@ -286,6 +296,9 @@ static void random_step(void)
 			now = eng.timer;
 		take(MD__IN_TIMER, (struct md__input){ 0 });
 		break;
+	case 9:
+		end_peers();
+		break;
 	default:
 		if (w.question)
 			answer(maybe(70));
@@ -302,6 +315,7 @@ static void come_to_rest(void)
 			answer(true);
 		end_uses();
 		acknowledge();
+		end_peers();
 		if (!w.question && eng.timer) {
 			now = eng.timer > now ? eng.timer : now;
 			take(MD__IN_TIMER, (struct md__input){ 0 });

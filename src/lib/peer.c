@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "attr.h"
+#include "clock.h"
+#include "context.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "grant.h"
+#include "peer.h"
+#include "remote.h"
+#include "service.h"
+
+_Static_assert(MD_MESSAGE_MAX == MD__WIRE_MAX, "what the header says");
+
+/* A connection that took nothing is offered it again after this. */
+#define RETRY_NS (1 * MD__MSEC)
+
+void md__peer_kick(struct md_peer *peer)
+{
+	atomic_store(&peer->due, true);
+	md__service_wake(peer->ctx);
+}
+
+void md__peer_name(const struct md_peer *peer, char name[MD__PEER_NAME])
+{
+	snprintf(name, MD__PEER_NAME, "the peer %016llx", (unsigned long long)peer->link.self);
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+void md__peer_event(struct md_peer *peer, enum md_event_type type, struct md_event *event)
+{
+	*event = (struct md_event){
+		.type = type,
+		.peer = peer,
+		.user_data = peer->user_data,
+	};
+}
+
+static void post_up(struct md_peer *peer)
+{
+	struct md_event event;
+	char name[MD__PEER_NAME];
+
+	md__peer_name(peer, name);
+	md__peer_event(peer, MD_EVENT_PEER_UP, &event);
+	md__event_say(&event, "%s has a connection", name);
+	md__slot_post(&peer->slot[MD__SLOT_PEER_UP], &event);
+}
+
+static int errno_of(uint32_t code)
+{
+	switch (code) {
+	case MD__ERR_NONE:
+		return 0;
+	case MD__ERR_VERSION:
+		return EPROTONOSUPPORT;
+	case MD__ERR_SESSION:
+		return ESTALE;
+	case MD__ERR_SILENT:
+		return ETIMEDOUT;
+	case MD__ERR_REFUSED:
+		return ECONNREFUSED;
+	case MD__ERR_MEMORY:
+		return ENOMEM;
+	default:
+		return EPROTO;
+	}
+}
+
+static void post_end(struct md_peer *peer, int error, const char *why)
+{
+	bool over = peer->link.state == MD__LINK_CLOSED;
+	struct md_event event;
+	char name[MD__PEER_NAME];
+
+	md__peer_name(peer, name);
+	md__peer_event(peer, over ? MD_EVENT_PEER_CLOSED : MD_EVENT_PEER_DOWN, &event);
+	event.error = error;
+	md__event_say(&event, "%s %s: %s", name, over ? "is gone for good" : "has no connection",
+		      why);
+	md__slot_post(&peer->slot[over ? MD__SLOT_PEER_CLOSED : MD__SLOT_PEER_DOWN], &event);
+}
+
+/* ---- end of a connection ------------------------------------------------ */
+
+static void set_timer(struct md_peer *peer)
+{
+	uint64_t link = md__link_timer_at(&peer->link);
+	uint64_t grants = peer->link.state == MD__LINK_OPEN ? md__grants_timer(peer) : 0;
+	uint64_t first = link && (!grants || link < grants) ? link : grants;
+
+	if (peer->retry_at && (!first || peer->retry_at < first))
+		first = peer->retry_at;
+	atomic_store(&peer->timer, first);
+}
+
+/*
+ * With the lock: the session is over. A peer that has said so has stopped; of any
+ * other nobody knows what it still does.
+ */
+static void session_ended(struct md_peer *peer, int error, const char *why)
+{
+	if (error)
+		md__grants_accuse(peer);
+	else
+		md__grants_gone(peer, md__now());
+	md__remotes_lost(peer, error ?: ESHUTDOWN, why);
+}
+
+/*
+ * With the lock, once for each connection. Nothing is fenced because a connection
+ * is gone: a break may come, or may not.
+ */
+static void connection_ended(struct md_peer *peer, int error, const char *why)
+{
+	peer->connected = false;
+	peer->hang_up = false;
+	peer->in_length = 0;
+	peer->strays = 0;
+	peer->retry_at = 0;
+	if (!peer->sending)
+		peer->out_length = 0;
+	md__link_down(&peer->link);
+	if (peer->link.state == MD__LINK_CLOSED)
+		session_ended(peer, error, why);
+	post_end(peer, error, why);
+	set_timer(peer);
+}
+
+/* With the lock: the link has ended it, by what it or the other side found. */
+static void link_ended(struct md_peer *peer)
+{
+	const struct md__error_msg *error = &peer->link.error;
+	char why[MD__WIRE_TEXT + 80];
+
+	snprintf(why, sizeof(why), "%s%s%s",
+		 error->code ? md__wire_error_str(error->code) : "the session was ended",
+		 error->text[0] ? ": " : "", error->text);
+	connection_ended(peer, errno_of(error->code), why);
+}
+
+/* With the lock: send the last message, then close. */
+static void give_up(struct md_peer *peer, enum md__link_result result)
+{
+	peer->hang_up = true;
+	if (result == MD__LINK_FAILED && peer->link.error.code != MD__ERR_SILENT)
+		md__grants_accuse(peer);
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+static bool next_stray(struct md_peer *peer, struct md__msg *msg)
+{
+	if (!peer->strays)
+		return false;
+	peer->strays--;
+	msg->type = peer->stray[peer->strays].type;
+	msg->answer = peer->stray[peer->strays].answer;
+	return true;
+}
+
+/* What must not wait comes before what may: bulk has fewer credits. */
+static bool next_of_session(struct md_peer *peer, struct md__msg *msg, uint64_t now)
+{
+	if (!md__link_has_room(&peer->link, false))
+		return false;
+	if (md__grants_next(peer, msg, false, now) || next_stray(peer, msg) ||
+	    md__remotes_next(peer, msg, false))
+		return true;
+	if (!md__link_has_room(&peer->link, true))
+		return false;
+	return md__grants_next(peer, msg, true, now) || md__remotes_next(peer, msg, true);
+}
+
+/* With the lock: have a message in @out, if there is one to be sent now. */
+static bool next_message(struct md_peer *peer)
+{
+	struct md__msg msg = { 0 };
+	uint64_t now = md__now();
+
+	if (!peer->connected || now < peer->retry_at)
+		return false;
+	peer->retry_at = 0;
+	if (peer->out_length)
+		return true;
+	if (!md__link_next(&peer->link, &msg) && !next_of_session(peer, &msg, now))
+		return false;
+	md__link_stamp(&peer->link, &msg, now);
+	peer->out_length = md__wire_encode(&msg, peer->out);
+	return true;
+}
+
+/* With the lock, which is let go meanwhile. False: no more for now. */
+static bool send_one(struct md_peer *peer)
+{
+	int err;
+
+	if (!next_message(peer))
+		return false;
+	pthread_mutex_unlock(&peer->lock);
+	err = peer->ops.send(peer->arg, peer->out, peer->out_length) ? errno ?: EIO : 0;
+	pthread_mutex_lock(&peer->lock);
+	if (err == EAGAIN && peer->connected) {
+		peer->retry_at = md__now() + RETRY_NS;
+		return false;
+	}
+	peer->out_length = 0;
+	if (err && peer->connected)
+		connection_ended(peer, err, strerror(err));
+	return !err;
+}
+
+/* With the lock, which is let go meanwhile. */
+static void hang_up(struct md_peer *peer)
+{
+	link_ended(peer);
+	if (!peer->ops.close)
+		return;
+	pthread_mutex_unlock(&peer->lock);
+	peer->ops.close(peer->arg);
+	pthread_mutex_lock(&peer->lock);
+}
+
+void md__peer_send(struct md_peer *peer)
+{
+	char kept[MD__ERRMSG_MAX];
+	int saved = errno;
+
+	md__errmsg_keep(kept);
+	pthread_mutex_lock(&peer->lock);
+	peer->send_more = true;
+	while (peer->send_more && !peer->sending) {
+		peer->send_more = false;
+		peer->sending = true;
+		while (send_one(peer))
+			;
+		if (peer->hang_up)
+			hang_up(peer);
+		peer->sending = false;
+		pthread_cond_broadcast(&peer->changed);
+	}
+	set_timer(peer);
+	pthread_mutex_unlock(&peer->lock);
+	md__errmsg_restore(kept);
+	errno = saved;
+}
+
+/* With the lock. */
+static void wait_for_sender(struct md_peer *peer)
+{
+	while (peer->sending)
+		pthread_cond_wait(&peer->changed, &peer->lock);
+}
+
+/* ---- input -------------------------------------------------------------- */
+
+/* The holder has to get an answer also about what is not known here any more. */
+static void answer_stray(struct md_peer *peer, const struct md__msg *msg)
+{
+	const struct md__answer_msg answer = {
+		.region = msg->recall.region,
+		.generation = msg->recall.barrier,
+		.id = msg->recall.id,
+	};
+
+	if (peer->strays == MD__STRAYS)
+		return;
+	peer->stray[peer->strays++] = (struct md__stray){
+		.type = msg->type == MD__MSG_RECALL ? MD__MSG_RECALL_DONE : MD__MSG_FENCED_ACK,
+		.answer = answer,
+	};
+}
+
+static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *msg)
+{
+	enum md__wire_error err;
+
+	switch (msg->type) {
+	case MD__MSG_GRANT:
+	case MD__MSG_RECALL:
+	case MD__MSG_FENCED:
+		err = md__remotes_take(peer, msg);
+		if (err != MD__ERR_SESSION)
+			return err;
+		answer_stray(peer, msg);
+		return 0;
+	case MD__MSG_GRANT_ACK:
+	case MD__MSG_RECALL_ACK:
+	case MD__MSG_RECALL_DONE:
+	case MD__MSG_FENCED_ACK:
+	case MD__MSG_RELEASE:
+		md__grants_answer(peer, msg, md__now());
+		return 0;
+	default:
+		return MD__ERR_STATE;
+	}
+}
+
+/* With the lock. 0, or -1: the connection is to be closed. */
+static int take_message(struct md_peer *peer, size_t length)
+{
+	uint64_t now = md__now();
+	enum md__link_result result;
+	enum md__wire_error err;
+	struct md__msg msg;
+
+	err = md__wire_decode(peer->in, length, &msg);
+	result = md__link_input(&peer->link, &msg, err, now);
+	if (result == MD__LINK_OPENED) {
+		md__grants_reopened(peer, now);
+		md__remotes_reopened(peer);
+		post_up(peer);
+	} else if (result == MD__LINK_PASS) {
+		err = dispatch(peer, &msg);
+		if (err) {
+			md__link_fail(&peer->link, err, &msg);
+			result = MD__LINK_FAILED;
+		}
+	}
+	if (result != MD__LINK_FAILED && result != MD__LINK_FINISHED)
+		return 0;
+	give_up(peer, result);
+	return -1;
+}
+
+/* With the lock. Bytes become messages, however they are cut. */
+static int take_bytes(struct md_peer *peer, const uint8_t *bytes, size_t length)
+{
+	while (length && !peer->hang_up) {
+		size_t whole = md__wire_length(peer->in, peer->in_length);
+		size_t want = (whole ?: MD__WIRE_HEADER) - peer->in_length;
+		size_t n = length < want ? length : want;
+
+		memcpy(peer->in + peer->in_length, bytes, n);
+		peer->in_length += n;
+		bytes += n;
+		length -= n;
+		whole = md__wire_length(peer->in, peer->in_length);
+		if (!whole || peer->in_length < whole)
+			continue;
+		peer->in_length = 0;
+		if (take_message(peer, whole))
+			return -1;
+	}
+	return 0;
+}
+
+static int fail_over(const struct md_peer *peer)
+{
+	char name[MD__PEER_NAME];
+
+	md__peer_name(peer, name);
+	return md__fail(ESHUTDOWN, "the session with %s is over: md_peer_close() it", name);
+}
+
+static int check_peer(const struct md_peer *peer, const char *call)
+{
+	if (!peer)
+		return md__fail(EINVAL, "%s: no peer", call);
+	return peer->ctx->forked ? md__fail_forked() : 0;
+}
+
+int md_peer_input(struct md_peer *peer, const void *bytes, size_t length)
+{
+	char why[MD__ERRMSG_MAX];
+	bool there;
+	int err = 0;
+
+	if (check_peer(peer, "md_peer_input"))
+		return -1;
+	if (!bytes && length)
+		return md__fail(EINVAL, "md_peer_input: no bytes");
+	pthread_mutex_lock(&peer->lock);
+	there = peer->connected && !peer->hang_up;
+	if (there)
+		err = take_bytes(peer, bytes, length);
+	/* Whoever brings input may have made room for output, too. */
+	peer->retry_at = 0;
+	snprintf(why, sizeof(why), "%s: %s", md__wire_error_str(peer->link.error.code),
+		 peer->link.error.text);
+	pthread_mutex_unlock(&peer->lock);
+	md__peer_send(peer);
+	if (!there)
+		return md__fail(ENOTCONN, "the peer has no connection: md_peer_connected() first");
+	return err ? md__fail(EPROTO, "the connection was closed: %s", why) : 0;
+}
+
+/* ---- connections -------------------------------------------------------- */
+
+int md_peer_connected(struct md_peer *peer)
+{
+	bool over, there;
+
+	if (check_peer(peer, "md_peer_connected"))
+		return -1;
+	pthread_mutex_lock(&peer->lock);
+	wait_for_sender(peer);
+	over = peer->link.state == MD__LINK_CLOSED;
+	there = peer->connected;
+	if (!over && !there) {
+		peer->connected = true;
+		peer->hang_up = false;
+		peer->out_length = 0;
+		md__link_up(&peer->link, md__now());
+	}
+	pthread_mutex_unlock(&peer->lock);
+	if (over)
+		return fail_over(peer);
+	if (there)
+		return md__fail(EISCONN, "the peer has a connection: md_peer_lost() first");
+	md__peer_kick(peer);
+	md__peer_send(peer);
+	return 0;
+}
+
+int md_peer_lost(struct md_peer *peer)
+{
+	if (check_peer(peer, "md_peer_lost"))
+		return -1;
+	pthread_mutex_lock(&peer->lock);
+	wait_for_sender(peer);
+	if (peer->connected)
+		connection_ended(peer, ECONNRESET, "the connection was lost");
+	pthread_mutex_unlock(&peer->lock);
+	return 0;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+static uint64_t random_number(void)
+{
+	uint64_t number = 0;
+
+	/* Short requests are neither interrupted nor cut: getrandom(2). */
+	while (!number && getrandom(&number, sizeof(number), 0) == sizeof(number))
+		;
+	return number;
+}
+
+static int check_ops(const struct md_peer_ops *ops)
+{
+	if (!ops)
+		return md__fail(EINVAL, "md_peer_new: no operations");
+	if (!ops->send)
+		return md__fail(EINVAL, "md_peer_ops.send is missing");
+	return 0;
+}
+
+static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops *ops, void *arg)
+{
+	struct md_peer *peer = calloc(1, sizeof(*peer));
+	pthread_condattr_t attr;
+
+	if (!peer)
+		return NULL;
+	peer->ctx = ctx;
+	peer->ops = *ops;
+	peer->arg = arg;
+	pthread_mutex_init(&peer->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&peer->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	TAILQ_INIT(&peer->grants);
+	TAILQ_INIT(&peer->remotes);
+	TAILQ_INIT(&peer->spares);
+	for (int i = 0; i < MD__PEER_SLOTS; i++)
+		md__slot_init(&peer->slot[i], ctx, &peer->last_fetched);
+	return peer;
+}
+
+struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
+			    void *user_data)
+{
+	struct md_peer_ops own;
+	struct md_peer *peer;
+	uint64_t name;
+
+	if (!ctx) {
+		md__fail(EINVAL, "md_peer_new: no context");
+		return NULL;
+	}
+	if (ctx->forked) {
+		md__fail_forked();
+		return NULL;
+	}
+	if (md__attr_take(&own, sizeof(own), ops, "md_peer_ops") || check_ops(&own))
+		return NULL;
+	name = random_number();
+	if (!name) {
+		md__fail(EIO, "no random numbers: %s", strerror(errno));
+		return NULL;
+	}
+	peer = new_peer(ctx, &own, arg);
+	if (!peer) {
+		md__fail(ENOMEM, "no memory for a peer");
+		return NULL;
+	}
+	peer->user_data = user_data;
+	pthread_mutex_lock(&ctx->list_lock);
+	if (!ctx->incarnation)
+		ctx->incarnation = name;
+	md__link_init(&peer->link, name, ctx->incarnation, ctx->keepalive_ns);
+	md__fork_hold();
+	TAILQ_INSERT_TAIL(&ctx->peers, peer, peers);
+	md__fork_let();
+	pthread_mutex_unlock(&ctx->list_lock);
+	return peer;
+}
+
+/* With the lock: what keeps a peer from being closed, or NULL. */
+static const char *what_is_left(struct md_peer *peer)
+{
+	const struct md_grant *grant;
+
+	TAILQ_FOREACH(grant, &peer->grants, of_peer) {
+		if (grant->mr)
+			return "grants: md_recall() them";
+	}
+	if (peer->attached)
+		return "queue pairs attached with it: md_detach_qp() them";
+	if (!md__slots_drop(peer->slot, MD__PEER_SLOTS))
+		return "events: md_ack_event() them";
+	return md__remotes_left(peer);
+}
+
+int md_peer_close(struct md_peer *peer)
+{
+	struct md_context *ctx;
+	const char *left;
+
+	if (!peer)
+		return 0;
+	ctx = peer->ctx;
+	if (ctx->forked)
+		return md__fail_forked();
+	pthread_mutex_lock(&peer->lock);
+	left = what_is_left(peer);
+	if (!left && peer->connected) {
+		if (peer->link.state != MD__LINK_CLOSED)
+			md__link_bye(&peer->link);
+		peer->hang_up = true;
+	}
+	pthread_mutex_unlock(&peer->lock);
+	if (left)
+		return md__fail(EBUSY, "the peer still has %s", left);
+	md__peer_send(peer);
+	pthread_mutex_lock(&peer->lock);
+	wait_for_sender(peer);
+	peer->link.state = MD__LINK_CLOSED;
+	if (peer->connected) /* it takes nothing now */
+		connection_ended(peer, 0, "the session was ended");
+	else
+		session_ended(peer, 0, "the session was ended");
+	md__remotes_left(peer);
+	md__slots_forget(peer->slot, MD__PEER_SLOTS);
+	atomic_store(&peer->timer, 0);
+	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_lock(&ctx->list_lock);
+	md__fork_hold();
+	TAILQ_REMOVE(&ctx->peers, peer, peers);
+	TAILQ_INSERT_TAIL(&ctx->retired_peers, peer, peers);
+	md__fork_let();
+	pthread_mutex_unlock(&ctx->list_lock);
+	return 0;
+}
+
+bool md__peer_lent(const struct md__peers *retired)
+{
+	const struct md_peer *peer;
+
+	TAILQ_FOREACH(peer, retired, peers) {
+		if (md__slots_lent(peer->slot, MD__PEER_SLOTS) || md__remotes_lent(peer))
+			return true;
+	}
+	return false;
+}
+
+void md__peer_free_all(struct md__peers *peers)
+{
+	struct md_grant *grant;
+	struct md_peer *peer;
+
+	while ((peer = TAILQ_FIRST(peers))) {
+		while ((grant = TAILQ_FIRST(&peer->grants))) {
+			TAILQ_REMOVE(&peer->grants, grant, of_peer);
+			free(grant);
+		}
+		md__remotes_free(peer);
+		TAILQ_REMOVE(peers, peer, peers);
+		free(peer);
+	}
+}
+
+/* ---- service ------------------------------------------------------------ */
+
+/*
+ * The next peer of which it is true. One that is closed meanwhile keeps its memory,
+ * and has nothing to send.
+ */
+static struct md_peer *find(struct md_context *ctx, bool (*is)(struct md_peer *, uint64_t),
+			    uint64_t now)
+{
+	struct md_peer *peer;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(peer, &ctx->peers, peers) {
+		if (is(peer, now))
+			break;
+	}
+	pthread_mutex_unlock(&ctx->list_lock);
+	return peer;
+}
+
+static bool is_due(struct md_peer *peer, uint64_t now)
+{
+	(void)now;
+	return atomic_load(&peer->due) && atomic_exchange(&peer->due, false);
+}
+
+static bool has_timer(struct md_peer *peer, uint64_t now)
+{
+	uint64_t timer = atomic_load(&peer->timer);
+
+	return timer && timer <= now;
+}
+
+void md__peers_send(struct md_context *ctx)
+{
+	struct md_peer *peer;
+
+	while ((peer = find(ctx, is_due, 0)))
+		md__peer_send(peer);
+}
+
+static void tick(struct md_peer *peer, uint64_t now)
+{
+	pthread_mutex_lock(&peer->lock);
+	if (md__link_timer(&peer->link, now) == MD__LINK_FAILED)
+		give_up(peer, MD__LINK_FAILED);
+	else if (peer->link.state == MD__LINK_OPEN)
+		md__grants_tick(peer, now);
+	pthread_mutex_unlock(&peer->lock);
+	md__peer_send(peer);
+}
+
+static void drain(struct md_context *ctx)
+{
+	struct md_peer *peer;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(peer, &ctx->peers, peers) {
+		if (!atomic_load(&peer->draining))
+			continue;
+		pthread_mutex_lock(&peer->lock);
+		md__remotes_drained(peer);
+		pthread_mutex_unlock(&peer->lock);
+	}
+	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+void md__peers_turn(struct md_context *ctx)
+{
+	uint64_t now = md__now();
+	struct md_peer *peer;
+
+	drain(ctx);
+	md__peers_send(ctx);
+	while ((peer = find(ctx, has_timer, now)))
+		tick(peer, now);
+}
+
+uint64_t md__peers_timer(const struct md_context *ctx)
+{
+	const struct md_peer *peer;
+	uint64_t first = 0;
+
+	TAILQ_FOREACH(peer, &ctx->peers, peers) {
+		uint64_t timer = atomic_load(&peer->timer);
+
+		if (timer && (!first || timer < first))
+			first = timer;
+	}
+	return first;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A peer: a session with another context. What it says to the other side is not
+ * queued but due: each grant and each remote range knows what it has to say, so
+ * that nothing is allocated to say it, and nothing overflows.
+ */
+#ifndef MD_LIB_PEER_H
+#define MD_LIB_PEER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <mapdirect/mapdirect.h>
+
+#include "event.h"
+#include "link.h"
+
+struct md_grant;
+struct md__remote;
+TAILQ_HEAD(md__peers, md_peer);
+TAILQ_HEAD(md__remotes, md__remote);
+
+enum md__peer_slot {
+	MD__SLOT_PEER_UP,
+	MD__SLOT_PEER_DOWN,
+	MD__SLOT_PEER_CLOSED,
+	MD__PEER_SLOTS,
+};
+
+/* Answers about regions that are not known here any more; the holder asks again. */
+#define MD__STRAYS 8
+
+struct md__stray {
+	uint16_t type;
+	struct md__answer_msg answer;
+};
+
+/*
+ * The memory of a peer stays until md_close(): whoever was about to look at it may
+ * still do so.
+ */
+struct md_peer {
+	/* Fixed from md_peer_new() to md_peer_close(). */
+	struct md_context *ctx;
+	struct md_peer_ops ops;
+	void *arg;
+	void *user_data;
+
+	TAILQ_ENTRY(md_peer) peers; /* protected by the context's list_lock */
+
+	/* Read and written by anybody. */
+	atomic_bool due;	       /* there may be something to send */
+	_Atomic uint64_t timer;	       /* when to look at it, ns; 0: never */
+	_Atomic unsigned int draining; /* remote ranges of which uses may be open */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* CLOCK_MONOTONIC: a grant is over, nobody sends any more */
+
+	/* Protected by the lock. */
+	struct md__link link;
+	bool connected;	       /* the connection may be used */
+	bool hang_up;	       /* close it, after the last message */
+	bool sending;	       /* a thread is in ops.send or ops.close, without the lock */
+	bool send_more;	       /* it is to look again */
+	unsigned int attached; /* queue pairs, in all maps */
+	unsigned int strays;   /* how many of @stray there are */
+	struct md__stray stray[MD__STRAYS];
+	uint64_t last_region; /* that was granted */
+	TAILQ_HEAD(, md_grant) grants;
+	struct md__remotes remotes;
+	struct md__remotes spares; /* released, to be used again */
+	uint64_t retry_at;	   /* the connection took nothing: when to try again, ns */
+	size_t in_length, out_length;
+	uint8_t in[MD__WIRE_MAX];  /* the beginning of a message */
+	uint8_t out[MD__WIRE_MAX]; /* one that was not taken; while sending: not locked */
+
+	struct md__slot slot[MD__PEER_SLOTS];
+	uint64_t last_fetched;
+};
+
+/* Send what is due, unless another thread is at it. Without locks. */
+void md__peer_send(struct md_peer *peer);
+
+/* Have the service send what is due. From anywhere. */
+void md__peer_kick(struct md_peer *peer);
+
+/* Do what is due for all peers of a context. Without locks. */
+void md__peers_send(struct md_context *ctx);
+void md__peers_turn(struct md_context *ctx);
+
+/* The earliest timer of all peers, 0: none. With the list_lock. */
+uint64_t md__peers_timer(const struct md_context *ctx);
+
+/* Begin an event of a peer: all but message and error. */
+void md__peer_event(struct md_peer *peer, enum md_event_type type, struct md_event *event);
+
+/* Is an event of a closed peer fetched and not acknowledged? With the list_lock. */
+bool md__peer_lent(const struct md__peers *retired);
+
+/* Free the memory of peers, and of what hangs on them. */
+void md__peer_free_all(struct md__peers *peers);
+
+/* "the peer 0123456789abcdef", for sentences: a name that differs from all others. */
+#define MD__PEER_NAME 40
+void md__peer_name(const struct md_peer *peer, char name[MD__PEER_NAME]);
+
+#endif

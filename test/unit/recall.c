@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* A break, seen by peers that were granted something. */
+
+#include <unistd.h>
+
+#include "session.h"
+
+#define PEERS 3
+
+static struct session s[PEERS];
+static struct md_map *map;
+static struct md_mr *mr;
+static struct md_grant *grant[PEERS];
+static struct md_remote *remote[PEERS];
+
+static void grant_all(void)
+{
+	sessions_open(s, PEERS);
+	map = fixture_map(MD_MAP_RESTORE);
+	mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mr);
+	for (int i = 0; i < PEERS; i++) {
+		CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[i], s[i].peer[HOLDER]), 0);
+		grant[i] = md_grant(s[i].peer[HOLDER], mr, "data");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(grant[i]);
+		remote[i] = session_granted(&s[i]);
+	}
+}
+
+static void end_all(void)
+{
+	for (int i = 0; i < PEERS; i++) {
+		CU_ASSERT_EQUAL(session_recall(grant[i]), 0);
+		CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[i]), 0);
+	}
+	CU_ASSERT_EQUAL(md_dereg_mr(mr), 0);
+	fixture_unmap(map);
+	sessions_run();
+	sessions_close(s, PEERS);
+}
+
+static void use(int i)
+{
+	CU_ASSERT_EQUAL(md_remote_get(remote[i]), 0);
+	CU_ASSERT_TRUE(fake_verbs_write(remote[i]->rkey, 0, 1));
+	md_remote_put(remote[i]);
+}
+
+static void grant__connected__peer_can_use_it(void)
+{
+	grant_all();
+	for (int i = 0; i < PEERS; i++) {
+		CU_ASSERT_EQUAL(remote[i]->addr, (uintptr_t)mr->addr);
+		CU_ASSERT_EQUAL(remote[i]->length, PAGE);
+		CU_ASSERT_EQUAL(remote[i]->rkey, mr->rkey);
+		CU_ASSERT_EQUAL(remote[i]->access, RW & ~IBV_ACCESS_LOCAL_WRITE);
+		CU_ASSERT_STRING_EQUAL(remote[i]->name, "data");
+		CU_ASSERT_PTR_EQUAL(md_remote_find(s[i].peer[PEER], "data"), remote[i]);
+		use(i);
+	}
+	end_all();
+}
+
+static void break__all_cooperate__no_queue_pair_lost(void)
+{
+	struct md_event *event;
+
+	grant_all();
+	for (int round = 0; round < 10; round++) {
+		uint32_t before = mr->rkey;
+
+		fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+		holder_pass(MD_EVENT_BREAK);
+		event = holder_event(MD_EVENT_RELEASED);
+		CU_ASSERT_EQUAL_FATAL(event->n_peers, PEERS);
+		for (int i = 0; i < PEERS; i++) {
+			CU_ASSERT_PTR_EQUAL(event->peers[i].peer, s[i].peer[HOLDER]);
+			CU_ASSERT(event->peers[i].told >= event->timeline.noticed);
+			CU_ASSERT(event->peers[i].acked >= event->peers[i].told);
+			CU_ASSERT(event->peers[i].done >= event->peers[i].acked);
+			CU_ASSERT(event->peers[i].done <= event->timeline.deregistered);
+			CU_ASSERT_EQUAL(event->peers[i].fenced, 0);
+		}
+		md_ack_event(event);
+		holder_pass(MD_EVENT_RESTORED);
+		for (int i = 0; i < PEERS; i++) {
+			session_pass(&s[i], MD_EVENT_RECALLED);
+			CU_ASSERT_PTR_EQUAL(session_granted(&s[i]), remote[i]);
+			CU_ASSERT_NOT_EQUAL(remote[i]->rkey, before);
+			use(i);
+			CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[i]));
+		}
+	}
+	end_all();
+}
+
+static const struct unit_case cases[] = {
+	UNIT_CASE(grant__connected__peer_can_use_it),
+	UNIT_CASE(break__all_cooperate__no_queue_pair_lost),
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	return fixture_main("recall", cases, argc, argv);
+}

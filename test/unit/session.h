@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* Sessions between the fixture's context and others, over queues that a test rules. */
+#ifndef MD_TEST_SESSION_H
+#define MD_TEST_SESSION_H
+
+#include "fixture.h"
+
+#define SESSIONS 8
+
+enum side {
+	HOLDER, /* of the fixture's context, which maps and grants */
+	PEER,	/* of a context of its own */
+};
+
+/* What a test does to one direction of a connection. */
+struct session_way {
+	bool stopped;	     /* nothing arrives */
+	int send_error;	     /* errno of each send; 0: none */
+	unsigned int closed; /* how often the library has closed it */
+	unsigned int sent;   /* messages that were taken */
+};
+
+struct session {
+	struct md_context *ctx;	   /* the peer's */
+	struct md_peer *peer[2];   /* by enum side: the handle of that side */
+	struct session_way way[2]; /* what that side sends */
+};
+
+/* Make @count sessions, connect them and wait until both sides know it. */
+void sessions_open(struct session *s, int count);
+
+/* Close both sides; the holder's grants are recalled. */
+void sessions_close(struct session *s, int count);
+
+/* Let everything happen that can: messages arrive, contexts do what is due. */
+void sessions_run(void);
+
+/* md_recall(), with all messages arriving meanwhile. */
+int session_recall(struct md_grant *grant);
+
+/* The connection breaks on both sides, and is there again. */
+void session_cut(struct session *s);
+void session_mend(struct session *s);
+
+/* Drop what is under way from a side; give it to the other side twice. */
+void session_drop(struct session *s, enum side from);
+void session_repeat(struct session *s, enum side from);
+
+/* The next event of a peer's own context; NULL after a failed assertion. */
+struct md_event *session_event(struct session *s, enum md_event_type type);
+void session_pass(struct session *s, enum md_event_type type);
+
+/* The same of the fixture's context, with all messages arriving meanwhile. */
+struct md_event *holder_event(enum md_event_type type);
+void holder_pass(enum md_event_type type);
+
+/* The remote range that the holder has just granted to a session. */
+struct md_remote *session_granted(struct session *s);
+
+#endif
