@@ -102,7 +102,7 @@ struct md_context *md_open(const struct md_context_attr *attr);
  * Waits for the step of a break that the thread is in, not for a break.
  * After fork, in the child, it only frees memory and does not fail.
  *
- * errno: EBUSY (a map, a peer or an unacknowledged event is left).
+ * errno: EBUSY (a map, a peer, a listener or an unacknowledged event is left).
  */
 int md_close(struct md_context *ctx);
 
@@ -595,6 +595,115 @@ int md_peer_lost(struct md_peer *peer);
  * it; open uses of its remote ranges; unacknowledged events), ECHILD.
  */
 int md_peer_close(struct md_peer *peer);
+
+/* ---- connections over rdma_cm ----------------------------------------- */
+
+/**
+ * struct md_listen_attr - settings of a listener
+ * @size:      sizeof(struct md_listen_attr)
+ * @backlog:   requests that wait for an answer; 0 means 64
+ * @user_data: anything; MD_EVENT_PEER_REQUEST has it
+ */
+struct md_listen_attr {
+	size_t size;
+	uint32_t backlog;
+	void *user_data;
+};
+
+/**
+ * md_listen - take sessions of others
+ * @ctx:  a context
+ * @host: address or name of an RDMA device's network interface; NULL: of any
+ * @port: service name or number; NULL or "0": any that is free
+ * @attr: settings, or NULL for the defaults
+ *
+ * Each new peer is announced by MD_EVENT_PEER_REQUEST, and waits for md_accept() or
+ * md_refuse(). One that comes back after its connection was lost is not announced
+ * again. The connection is the library's own, beside those of the application. May
+ * block for a name to be resolved.
+ *
+ * errno: EINVAL, EADDRINUSE, EADDRNOTAVAIL (no such address or name), ENODEV (no
+ * RDMA device), ENOMEM, EMFILE, ENFILE, ECHILD.
+ */
+struct md_listener *md_listen(struct md_context *ctx, const char *host, const char *port,
+			      const struct md_listen_attr *attr);
+
+/**
+ * md_listener_port - the port that a listener has got
+ * @listener: a listener
+ *
+ * Does not fail.
+ */
+int md_listener_port(const struct md_listener *listener);
+
+/**
+ * md_listener_close - take no more sessions
+ * @listener: a listener, or NULL (nothing happens)
+ *
+ * Peers stay; those that lose their connection cannot come back, unless the context
+ * listens at the same address again. Peers that wait for an answer stay, too.
+ *
+ * errno: ECHILD.
+ */
+int md_listener_close(struct md_listener *listener);
+
+/**
+ * md_accept - take a peer that asks for a session
+ * @peer:      of MD_EVENT_PEER_REQUEST
+ * @user_data: anything; every event of the peer has it
+ *
+ * MD_EVENT_PEER_UP follows. Should the peer have lost its connection meanwhile, it
+ * comes back by itself. Regions may be granted from here on. Does not wait.
+ *
+ * errno: EINVAL (no peer, or it does not ask), ECHILD.
+ */
+int md_accept(struct md_peer *peer, void *user_data);
+
+/**
+ * md_refuse - turn a peer away that asks for a session
+ * @peer: of MD_EVENT_PEER_REQUEST
+ *
+ * It gets MD_EVENT_PEER_CLOSED with ECONNREFUSED. The handle is invalid afterwards.
+ *
+ * errno: EINVAL (no peer, or it does not ask), EBUSY (acknowledge its event first),
+ * ECHILD.
+ */
+int md_refuse(struct md_peer *peer);
+
+/**
+ * struct md_connect_attr - settings of a session
+ * @size:         sizeof(struct md_connect_attr)
+ * @private_len:  bytes in @private_data, up to MD_PRIVATE_MAX
+ * @private_data: for MD_EVENT_PEER_REQUEST there; copied
+ * @user_data:    anything; every event of the peer has it
+ */
+struct md_connect_attr {
+	size_t size;
+	uint32_t private_len;
+	const void *private_data;
+	void *user_data;
+};
+
+/**
+ * md_connect - ask for a session
+ * @ctx:  a context
+ * @host: address or name that the other side listens at
+ * @port: service name or number
+ * @attr: settings, or NULL for the defaults
+ *
+ * MD_EVENT_PEER_UP follows when the other side has accepted. Tries again, with
+ * growing pauses, while there is no connection, also after one was lost: each time
+ * MD_EVENT_PEER_DOWN says why. MD_EVENT_PEER_CLOSED says that it is over: refused, or
+ * the other side does not know the session any more, because it was started anew.
+ * Use the handle like one of md_peer_new(), but for md_peer_connected(),
+ * md_peer_input() and md_peer_lost(). May block for a name to be resolved, not for the
+ * connection.
+ *
+ * errno: EINVAL, EADDRNOTAVAIL (no such name), ENODEV (no RDMA device), ENOMEM, EMFILE,
+ * ENFILE, ECHILD.
+ */
+struct md_peer *md_connect(struct md_context *ctx, const char *host, const char *port,
+			   const struct md_connect_attr *attr);
 
 /* ---- grants ----------------------------------------------------------- */
 

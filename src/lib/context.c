@@ -108,6 +108,7 @@ static void free_context(struct md_context *ctx)
 {
 	md__map_free_all(&ctx->maps);
 	md__map_free_all(&ctx->retired);
+	md__carriers_free(ctx);
 	md__peer_free_all(&ctx->peers);
 	md__peer_free_all(&ctx->retired_peers);
 	free(ctx->device);
@@ -128,11 +129,14 @@ static struct md_context *new_context(const struct md_context_attr *attr)
 	for (int i = 0; i < MD__FDS; i++)
 		ctx->fd[i] = -1;
 	pthread_mutex_init(&ctx->dev_lock, NULL);
+	pthread_mutex_init(&ctx->net_lock, NULL);
 	pthread_mutex_init(&ctx->list_lock, NULL);
 	pthread_mutex_init(&ctx->event_lock, NULL);
 	pthread_cond_init(&ctx->idle, NULL);
 	TAILQ_INIT(&ctx->maps);
 	TAILQ_INIT(&ctx->retired);
+	TAILQ_INIT(&ctx->carriers);
+	TAILQ_INIT(&ctx->listeners);
 	TAILQ_INIT(&ctx->peers);
 	TAILQ_INIT(&ctx->retired_peers);
 	TAILQ_INIT(&ctx->events);
@@ -181,7 +185,7 @@ free:
 
 int md_close(struct md_context *ctx)
 {
-	bool maps, peers, lent;
+	bool maps, peers, listeners, lent;
 
 	if (!ctx)
 		return 0;
@@ -194,14 +198,20 @@ int md_close(struct md_context *ctx)
 	peers = !TAILQ_EMPTY(&ctx->peers);
 	lent = md__map_lent(&ctx->retired) || md__peer_lent(&ctx->retired_peers);
 	pthread_mutex_unlock(&ctx->list_lock);
+	pthread_mutex_lock(&ctx->net_lock);
+	listeners = !TAILQ_EMPTY(&ctx->listeners);
+	pthread_mutex_unlock(&ctx->net_lock);
 	if (maps)
 		return md__fail(EBUSY, "the context still has maps: call md_unmap() for each");
 	if (peers)
 		return md__fail(EBUSY, "the context still has peers: md_peer_close() each");
+	if (listeners)
+		return md__fail(EBUSY, "the context still listens: call md_listener_close()");
 	if (lent)
 		return md__fail(EBUSY, "an event of the context is left: md_ack_event() it");
 	if (!(ctx->flags & MD_OPEN_NO_THREAD))
 		md__service_stop(ctx);
+	md__carriers_stop(ctx);
 	close_fds(ctx);
 	md__fork_remove(ctx);
 	free_context(ctx);

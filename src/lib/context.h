@@ -2,9 +2,10 @@
 /*
  * A context: settings, descriptors, the list of maps, the queue of events.
  *
- * Locks, outermost first:
+ * Locks, outermost first (net_lock and map.lock: never both):
  *   map.lock            the map's engine, lease, regions, attachments; verbs
  *   map.persist_lock    whether md_persist() may flush
+ *   context.net_lock    connections over rdma_cm
  *   context.list_lock   the lists of maps and peers, who drives which map
  *   peer.lock           the peer's session, its grants and remote ranges
  *   context.dev_lock    opening the device
@@ -24,6 +25,7 @@
 #include <mapdirect/mapdirect.h>
 #include <mapdirect/uapi.h>
 
+#include "carrier.h"
 #include "event.h"
 #include "peer.h"
 
@@ -37,6 +39,7 @@ enum md__fd {
 	MD__FD_WAKE,  /* a use ended, an event was acknowledged, a call was made */
 	MD__FD_EVENT, /* there are events to fetch */
 	MD__FD_DEV,   /* the provider's device, once it was needed */
+	MD__FD_NET,   /* an epoll set: connections, once there was one to be made */
 	MD__FDS,
 };
 
@@ -68,6 +71,11 @@ struct md_context {
 	pthread_mutex_t event_lock;
 	struct md__slots events;
 	uint64_t events_posted;
+
+	pthread_mutex_t net_lock;
+	struct rdma_event_channel *cm; /* NULL: not needed yet */
+	struct md__carriers carriers;
+	struct md__listeners listeners;
 
 	TAILQ_ENTRY(md_context) contexts; /* fork.c */
 };

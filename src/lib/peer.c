@@ -364,19 +364,19 @@ static int check_peer(const struct md_peer *peer, const char *call)
 {
 	if (!peer)
 		return md__fail(EINVAL, "%s: no peer", call);
-	return peer->ctx->forked ? md__fail_forked() : 0;
+	if (peer->ctx->forked)
+		return md__fail_forked();
+	if (peer->carrier)
+		return md__fail(EINVAL, "%s: the library carries this peer itself", call);
+	return 0;
 }
 
-int md_peer_input(struct md_peer *peer, const void *bytes, size_t length)
+int md__peer_take(struct md_peer *peer, const void *bytes, size_t length)
 {
 	char why[MD__ERRMSG_MAX];
 	bool there;
 	int err = 0;
 
-	if (check_peer(peer, "md_peer_input"))
-		return -1;
-	if (!bytes && length)
-		return md__fail(EINVAL, "md_peer_input: no bytes");
 	pthread_mutex_lock(&peer->lock);
 	there = peer->connected && !peer->hang_up;
 	if (there)
@@ -392,19 +392,35 @@ int md_peer_input(struct md_peer *peer, const void *bytes, size_t length)
 	return err ? md__fail(EPROTO, "the connection was closed: %s", why) : 0;
 }
 
+int md_peer_input(struct md_peer *peer, const void *bytes, size_t length)
+{
+	if (check_peer(peer, "md_peer_input"))
+		return -1;
+	if (!bytes && length)
+		return md__fail(EINVAL, "md_peer_input: no bytes");
+	return md__peer_take(peer, bytes, length);
+}
+
+void md__peer_has_room(struct md_peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	peer->retry_at = 0;
+	pthread_mutex_unlock(&peer->lock);
+	md__peer_send(peer);
+}
+
 /* ---- connections -------------------------------------------------------- */
 
-int md_peer_connected(struct md_peer *peer)
+int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs)
 {
 	bool over, there;
 
-	if (check_peer(peer, "md_peer_connected"))
-		return -1;
 	pthread_mutex_lock(&peer->lock);
 	wait_for_sender(peer);
 	over = peer->link.state == MD__LINK_CLOSED;
 	there = peer->connected;
 	if (!over && !there) {
+		peer->ops.verbs = verbs;
 		peer->connected = true;
 		peer->hang_up = false;
 		peer->out_length = 0;
@@ -420,16 +436,74 @@ int md_peer_connected(struct md_peer *peer)
 	return 0;
 }
 
-int md_peer_lost(struct md_peer *peer)
+int md_peer_connected(struct md_peer *peer)
 {
-	if (check_peer(peer, "md_peer_lost"))
+	if (check_peer(peer, "md_peer_connected"))
 		return -1;
+	return md__peer_connected(peer, peer->ops.verbs);
+}
+
+void md__peer_lost(struct md_peer *peer, int error, const char *why)
+{
 	pthread_mutex_lock(&peer->lock);
 	wait_for_sender(peer);
 	if (peer->connected)
-		connection_ended(peer, ECONNRESET, "the connection was lost");
+		connection_ended(peer, error, why);
+	else if (peer->link.state == MD__LINK_DOWN)
+		post_end(peer, error, why);
 	pthread_mutex_unlock(&peer->lock);
+}
+
+int md_peer_lost(struct md_peer *peer)
+{
+	bool there;
+
+	if (check_peer(peer, "md_peer_lost"))
+		return -1;
+	pthread_mutex_lock(&peer->lock);
+	there = peer->connected;
+	pthread_mutex_unlock(&peer->lock);
+	if (there)
+		md__peer_lost(peer, ECONNRESET, "the connection was lost");
 	return 0;
+}
+
+void md__peer_refused(struct md_peer *peer, enum md__wire_error code)
+{
+	pthread_mutex_lock(&peer->lock);
+	md__link_fail(&peer->link, code, NULL);
+	link_ended(peer);
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void md__peer_set_user_data(struct md_peer *peer, void *user_data)
+{
+	pthread_mutex_lock(&peer->lock);
+	peer->user_data = user_data;
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void md__peer_names(struct md_peer *peer, uint64_t *self, uint64_t *other)
+{
+	pthread_mutex_lock(&peer->lock);
+	*self = peer->link.self;
+	*other = peer->link.other;
+	pthread_mutex_unlock(&peer->lock);
+}
+
+bool md__peer_is_over(struct md_peer *peer)
+{
+	bool over;
+
+	pthread_mutex_lock(&peer->lock);
+	over = peer->link.state == MD__LINK_CLOSED;
+	pthread_mutex_unlock(&peer->lock);
+	return over;
+}
+
+void md__peer_post_request(struct md_peer *peer, const struct md_event *event)
+{
+	md__slot_post(&peer->slot[MD__SLOT_PEER_REQUEST], event);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -476,29 +550,17 @@ static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops
 	return peer;
 }
 
-struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
-			    void *user_data)
+struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
+			     void *user_data)
 {
-	struct md_peer_ops own;
+	uint64_t name = random_number();
 	struct md_peer *peer;
-	uint64_t name;
 
-	if (!ctx) {
-		md__fail(EINVAL, "md_peer_new: no context");
-		return NULL;
-	}
-	if (ctx->forked) {
-		md__fail_forked();
-		return NULL;
-	}
-	if (md__attr_take(&own, sizeof(own), ops, "md_peer_ops") || check_ops(&own))
-		return NULL;
-	name = random_number();
 	if (!name) {
 		md__fail(EIO, "no random numbers: %s", strerror(errno));
 		return NULL;
 	}
-	peer = new_peer(ctx, &own, arg);
+	peer = new_peer(ctx, ops, arg);
 	if (!peer) {
 		md__fail(ENOMEM, "no memory for a peer");
 		return NULL;
@@ -513,6 +575,24 @@ struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *op
 	md__fork_let();
 	pthread_mutex_unlock(&ctx->list_lock);
 	return peer;
+}
+
+struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
+			    void *user_data)
+{
+	struct md_peer_ops own;
+
+	if (!ctx) {
+		md__fail(EINVAL, "md_peer_new: no context");
+		return NULL;
+	}
+	if (ctx->forked) {
+		md__fail_forked();
+		return NULL;
+	}
+	if (md__attr_take(&own, sizeof(own), ops, "md_peer_ops") || check_ops(&own))
+		return NULL;
+	return md__peer_new(ctx, &own, arg, user_data);
 }
 
 /* With the lock: what keeps a peer from being closed, or NULL. */
@@ -533,13 +613,11 @@ static const char *what_is_left(struct md_peer *peer)
 
 int md_peer_close(struct md_peer *peer)
 {
-	struct md_context *ctx;
 	const char *left;
 
 	if (!peer)
 		return 0;
-	ctx = peer->ctx;
-	if (ctx->forked)
+	if (peer->ctx->forked)
 		return md__fail_forked();
 	pthread_mutex_lock(&peer->lock);
 	left = what_is_left(peer);
@@ -563,13 +641,22 @@ int md_peer_close(struct md_peer *peer)
 	md__slots_forget(peer->slot, MD__PEER_SLOTS);
 	atomic_store(&peer->timer, 0);
 	pthread_mutex_unlock(&peer->lock);
+	if (peer->carrier)
+		md__carrier_leave(peer->carrier);
+	md__peer_discard(peer);
+	return 0;
+}
+
+void md__peer_discard(struct md_peer *peer)
+{
+	struct md_context *ctx = peer->ctx;
+
 	pthread_mutex_lock(&ctx->list_lock);
 	md__fork_hold();
 	TAILQ_REMOVE(&ctx->peers, peer, peers);
 	TAILQ_INSERT_TAIL(&ctx->retired_peers, peer, peers);
 	md__fork_let();
 	pthread_mutex_unlock(&ctx->list_lock);
-	return 0;
 }
 
 bool md__peer_lent(const struct md__peers *retired)

@@ -18,11 +18,13 @@
 #include "link.h"
 
 struct md_grant;
+struct md__carrier;
 struct md__remote;
 TAILQ_HEAD(md__peers, md_peer);
 TAILQ_HEAD(md__remotes, md__remote);
 
 enum md__peer_slot {
+	MD__SLOT_PEER_REQUEST,
 	MD__SLOT_PEER_UP,
 	MD__SLOT_PEER_DOWN,
 	MD__SLOT_PEER_CLOSED,
@@ -46,7 +48,7 @@ struct md_peer {
 	struct md_context *ctx;
 	struct md_peer_ops ops;
 	void *arg;
-	void *user_data;
+	struct md__carrier *carrier; /* NULL: the application carries it */
 
 	TAILQ_ENTRY(md_peer) peers; /* protected by the context's list_lock */
 
@@ -59,6 +61,7 @@ struct md_peer {
 	pthread_cond_t changed; /* CLOCK_MONOTONIC: a grant is over, nobody sends any more */
 
 	/* Protected by the lock. */
+	void *user_data;
 	struct md__link link;
 	bool connected;	       /* the connection may be used */
 	bool hang_up;	       /* close it, after the last message */
@@ -92,6 +95,27 @@ void md__peers_turn(struct md_context *ctx);
 
 /* The earliest timer of all peers, 0: none. With the list_lock. */
 uint64_t md__peers_timer(const struct md_context *ctx);
+
+/*
+ * For who carries a session: what the public calls of the same names do, without
+ * their checks. refused() ends the session by what the other side said before there was a connection.
+ */
+struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
+			     void *user_data);
+int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs);
+int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
+void md__peer_lost(struct md_peer *peer, int error, const char *why);
+void md__peer_refused(struct md_peer *peer, enum md__wire_error code);
+void md__peer_has_room(struct md_peer *peer);
+void md__peer_set_user_data(struct md_peer *peer, void *user_data);
+void md__peer_names(struct md_peer *peer, uint64_t *self, uint64_t *other);
+bool md__peer_is_over(struct md_peer *peer);
+
+/* Forget a peer that nobody has heard of. */
+void md__peer_discard(struct md_peer *peer);
+
+/* Queue MD_EVENT_PEER_REQUEST. */
+void md__peer_post_request(struct md_peer *peer, const struct md_event *event);
 
 /* Begin an event of a peer: all but message and error. */
 void md__peer_event(struct md_peer *peer, enum md_event_type type, struct md_event *event);

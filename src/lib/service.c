@@ -165,23 +165,27 @@ static void collect(struct md_context *ctx, int timeout)
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == MD__FD_LEASE)
 			collect_leases(ctx);
-		else if (ev[i].data.u32 != MD__FD_EVENT)
+		else if (ev[i].data.u32 != MD__FD_EVENT && ev[i].data.u32 != MD__FD_NET)
 			md__fd_lower(ctx->fd[ev[i].data.u32]);
 	}
 }
 
-static void set_timer(struct md_context *ctx)
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	if (!a || !b)
+		return a ?: b;
+	return a < b ? a : b;
+}
+
+/* @first: the earliest that is known already */
+static void set_timer(struct md_context *ctx, uint64_t first)
 {
 	struct itimerspec spec = { 0 };
 	struct md_map *map;
-	uint64_t first = md__peers_timer(ctx);
 
-	TAILQ_FOREACH(map, &ctx->maps, maps) {
-		uint64_t timer = atomic_load(&map->timer);
-
-		if (timer && (!first || timer < first))
-			first = timer;
-	}
+	first = earlier(first, md__peers_timer(ctx));
+	TAILQ_FOREACH(map, &ctx->maps, maps)
+		first = earlier(first, atomic_load(&map->timer));
 	spec.it_value.tv_sec = (time_t)(first / MD__SEC);
 	spec.it_value.tv_nsec = (long)(first % MD__SEC);
 	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);
@@ -190,9 +194,12 @@ static void set_timer(struct md_context *ctx)
 static void turn(struct md_context *ctx, int timeout)
 {
 	struct md_map *map;
+	uint64_t first;
 
 	collect(ctx, timeout);
+	md__carriers_turn(ctx);
 	md__peers_turn(ctx);
+	first = md__carriers_timer(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		if (map->claimed) {
@@ -207,7 +214,7 @@ static void turn(struct md_context *ctx, int timeout)
 		pthread_mutex_lock(&ctx->list_lock);
 		unclaim_locked(map);
 	}
-	set_timer(ctx);
+	set_timer(ctx, first);
 	pthread_mutex_unlock(&ctx->list_lock);
 }
 

@@ -69,7 +69,7 @@ struct rdma_name rdma_name(struct rdma *r)
 	return name;
 }
 
-void rdma_connect(struct rdma *r, const struct rdma_name *peer)
+void rdma_join(struct rdma *r, const struct rdma_name *peer)
 {
 	union ibv_gid gid;
 	struct ibv_qp_attr attr = {
@@ -114,9 +114,9 @@ void rdma_pair(struct rdma *a, struct rdma *b)
 	rdma_open(a);
 	rdma_open(b);
 	name = rdma_name(b);
-	rdma_connect(a, &name);
+	rdma_join(a, &name);
 	name = rdma_name(a);
-	rdma_connect(b, &name);
+	rdma_join(b, &name);
 }
 
 void rdma_close(struct rdma *r)

@@ -30,7 +30,8 @@ struct rdma_name {
 /* Opens the device. Skips the case when there is none. */
 void rdma_open(struct rdma *r);
 struct rdma_name rdma_name(struct rdma *r);
-void rdma_connect(struct rdma *r, const struct rdma_name *peer);
+/* Not rdma_connect(): the library means that of librdmacm. */
+void rdma_join(struct rdma *r, const struct rdma_name *peer);
 
 /* Two ends in one process, connected. */
 void rdma_pair(struct rdma *a, struct rdma *b);

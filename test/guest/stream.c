@@ -21,7 +21,7 @@ static void peer(void *arg)
 	s->peer = rdma_name(&r);
 	atomic_store(&s->peer_named, true);
 	CHECK(wait_until(is_true, &s->holder_ready, SUITE_WAIT_MS));
-	rdma_connect(&r, &s->holder);
+	rdma_join(&r, &s->holder);
 	while (!atomic_load(&s->status) && !atomic_load(&s->stop)) {
 		for (; posted < atomic_load(&s->writes) + DEPTH; posted++)
 			rdma_post(&r, s->addr + posted * 4096ULL % s->length, s->rkey, STREAM_BYTE);
@@ -42,7 +42,7 @@ struct stream *stream_start(void)
 void stream_serve(struct stream *s, struct rdma *r, const struct ibv_mr *mr)
 {
 	CHECK(wait_until(is_true, &s->peer_named, SUITE_WAIT_MS));
-	rdma_connect(r, &s->peer);
+	rdma_join(r, &s->peer);
 	s->holder = rdma_name(r);
 	s->addr = (uintptr_t)mr->addr;
 	s->rkey = mr->rkey;

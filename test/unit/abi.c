@@ -19,9 +19,12 @@
 
 /* ---- the library ------------------------------------------------------- */
 
+PROTOTYPE(md_accept, int(struct md_peer *, void *));
 PROTOTYPE(md_ack_event, void(struct md_event *));
 PROTOTYPE(md_attach_qp, int(struct md_map *, struct ibv_qp *, struct md_peer *));
 PROTOTYPE(md_close, int(struct md_context *));
+PROTOTYPE(md_connect, struct md_peer *(struct md_context *, const char *, const char *,
+				       const struct md_connect_attr *));
 PROTOTYPE(md_dereg_mr, int(struct md_mr *));
 PROTOTYPE(md_detach_qp, int(struct md_map *, struct ibv_qp *));
 PROTOTYPE(md_errmsg, const char *(void));
@@ -30,6 +33,10 @@ PROTOTYPE(md_fd, int(struct md_context *));
 PROTOTYPE(md_fence_qp, int(struct md_map *, struct ibv_qp *));
 PROTOTYPE(md_get_event, int(struct md_context *, struct md_event **, int));
 PROTOTYPE(md_grant, struct md_grant *(struct md_peer *, struct md_mr *, const char *));
+PROTOTYPE(md_listen, struct md_listener *(struct md_context *, const char *, const char *,
+					  const struct md_listen_attr *));
+PROTOTYPE(md_listener_close, int(struct md_listener *));
+PROTOTYPE(md_listener_port, int(const struct md_listener *));
 PROTOTYPE(md_map,
 	  struct md_map *(struct md_context *, int, off_t, size_t, const struct md_map_attr *));
 PROTOTYPE(md_map_addr, void *(const struct md_map *));
@@ -52,6 +59,7 @@ PROTOTYPE(md_process, int(struct md_context *));
 PROTOTYPE(md_query, int(struct md_context *, int, off_t, size_t, struct md_query_result *));
 PROTOTYPE(md_reason_str, const char *(enum md_reason));
 PROTOTYPE(md_recall, int(struct md_grant *));
+PROTOTYPE(md_refuse, int(struct md_peer *));
 PROTOTYPE(md_reg_mr, struct md_mr *(struct ibv_pd *, struct md_map *, size_t, size_t, int));
 PROTOTYPE(md_release, int(struct md_map *));
 PROTOTYPE(md_remote_find, struct md_remote *(struct md_peer *, const char *));
@@ -196,6 +204,17 @@ MEMBER(md_peer_ops, size, 0, 8);
 MEMBER(md_peer_ops, send, 8, 8);
 MEMBER(md_peer_ops, close, 16, 8);
 MEMBER(md_peer_ops, verbs, 24, 8);
+
+SIZE(md_listen_attr, 24);
+MEMBER(md_listen_attr, size, 0, 8);
+MEMBER(md_listen_attr, backlog, 8, 4);
+MEMBER(md_listen_attr, user_data, 16, 8);
+
+SIZE(md_connect_attr, 32);
+MEMBER(md_connect_attr, size, 0, 8);
+MEMBER(md_connect_attr, private_len, 8, 4);
+MEMBER(md_connect_attr, private_data, 16, 8);
+MEMBER(md_connect_attr, user_data, 24, 8);
 
 SIZE(md_remote, 96);
 MEMBER(md_remote, peer, 0, 8);

@@ -1,0 +1,908 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "attr.h"
+#include "carrier.h"
+#include "clock.h"
+#include "context.h"
+#include "errmsg.h"
+#include "fork.h"
+#include "peer.h"
+#include "service.h"
+
+/* One step of rdma_cm that takes longer has failed. */
+#define STEP_MS 2000
+
+/* Between two tries to connect; half of it is jitter. */
+#define PAUSE_MIN (20 * MD__MSEC)
+#define PAUSE_MAX (2 * MD__SEC)
+
+/* How long the last messages of a session may take. */
+#define LINGER (500 * MD__MSEC)
+
+/*
+ * A requester with a retry count of 7 never completes against a queue pair that is
+ * gone; the same number means "for ever" for receiver-not-ready.
+ */
+#define RETRIES 6
+
+#define DEFAULT_BACKLOG 64
+#define BATCH 16
+
+struct md_listener {
+	struct md_context *ctx;
+	struct rdma_cm_id *id;
+	void *user_data;
+	TAILQ_ENTRY(md_listener) listeners;
+};
+
+/*
+ * What a request says beside rdma_cm's own words; all that a request has room for
+ * (56 bytes with RDMA_PS_TCP: rdma_connect(3)).
+ */
+struct hello {
+	uint32_t magic;
+	uint8_t major;
+	uint8_t minor;
+	uint8_t length; /* of the application's bytes */
+	uint8_t zero;
+	uint64_t self;
+	uint64_t other; /* 0: a new session */
+	uint8_t bytes[MD_PRIVATE_MAX];
+};
+
+_Static_assert(sizeof(struct hello) == 56, "a request has no more room");
+
+/* And what a refusal says. */
+struct refusal {
+	uint32_t magic;
+	uint8_t major;
+	uint8_t minor;
+	uint16_t code; /* enum md__wire_error */
+};
+
+/* ---- the context's event channel ---------------------------------------- */
+
+static int watch(struct md_context *ctx, int fd, void *what)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
+
+	return epoll_ctl(ctx->fd[MD__FD_NET], EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int open_net(struct md_context *ctx)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = MD__FD_NET };
+	int *fd = ctx->fd;
+
+	ctx->cm = rdma_create_event_channel();
+	if (!ctx->cm)
+		return md__fail(errno, "no RDMA connection manager: is rdma_ucm loaded? %s",
+				strerror(errno));
+	fd[MD__FD_NET] = epoll_create1(EPOLL_CLOEXEC);
+	if (fd[MD__FD_NET] >= 0 && !fcntl(ctx->cm->fd, F_SETFL, O_NONBLOCK) &&
+	    !fcntl(ctx->cm->fd, F_SETFD, FD_CLOEXEC) && !watch(ctx, ctx->cm->fd, NULL) &&
+	    !epoll_ctl(fd[MD__FD_EPOLL], EPOLL_CTL_ADD, fd[MD__FD_NET], &ev))
+		return 0;
+	return md__fail(errno, "cannot wait for connections: %s", strerror(errno));
+}
+
+static void close_net(struct md_context *ctx)
+{
+	if (ctx->fd[MD__FD_NET] >= 0)
+		close(ctx->fd[MD__FD_NET]);
+	ctx->fd[MD__FD_NET] = -1;
+	if (ctx->cm)
+		rdma_destroy_event_channel(ctx->cm);
+	ctx->cm = NULL;
+}
+
+/* With the net_lock: have it, from the first call that needs it. */
+static int need_net(struct md_context *ctx)
+{
+	int err, saved;
+
+	if (ctx->cm)
+		return 0;
+	md__fork_hold();
+	err = open_net(ctx);
+	saved = errno;
+	if (err)
+		close_net(ctx);
+	md__fork_let();
+	errno = saved;
+	return err;
+}
+
+static int resolve_name(const char *host, const char *port, int flags,
+			struct sockaddr_storage *address)
+{
+	const struct addrinfo hints = { .ai_flags = flags, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	int err = getaddrinfo(host, port, &hints, &found);
+
+	if (err)
+		return md__fail(EADDRNOTAVAIL, "%s port %s: %s", host ?: "*", port ?: "*",
+				gai_strerror(err));
+	memcpy(address, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* ---- connections, with the net_lock -------------------------------------- */
+
+static void set_timer(struct md__carrier *carrier, uint64_t ns)
+{
+	carrier->timer = ns ? md__now() + ns : 0;
+}
+
+/* @id becomes the connection's, which starts to be made. */
+static int new_conn(struct md__carrier *carrier, struct rdma_cm_id *id)
+{
+	carrier->conn = calloc(1, sizeof(*carrier->conn));
+	if (!carrier->conn)
+		return -1;
+	carrier->conn->id = id;
+	id->context = carrier;
+	atomic_store(&carrier->close_asked, false);
+	return 0;
+}
+
+/* No sender is in it, and none will be. */
+static void drop_conn(struct md__carrier *carrier)
+{
+	struct md__conn *conn = carrier->conn;
+
+	carrier->conn = NULL;
+	carrier->state = MD__CARRIER_IDLE;
+	carrier->timer = 0;
+	if (!conn)
+		return;
+	md__conn_destroy(conn);
+	free(conn);
+}
+
+static bool is_over(const struct md__carrier *carrier)
+{
+	return !carrier->peer || md__peer_is_over(carrier->peer);
+}
+
+/* Try again later, unless the session is over. */
+static void retry(struct md__carrier *carrier)
+{
+	uint64_t pause = carrier->pause;
+
+	if (!carrier->active || is_over(carrier))
+		return;
+	if (!pause)
+		pause = PAUSE_MIN;
+	else
+		pause = pause < PAUSE_MAX / 2 ? 2 * pause : PAUSE_MAX;
+	carrier->pause = pause;
+	set_timer(carrier, pause / 2 + md__now() % (pause / 2));
+}
+
+/* It could not be made, or has broken. */
+static void conn_failed(struct md__carrier *carrier, int error, const char *why)
+{
+	if (carrier->peer)
+		md__peer_lost(carrier->peer, error, why);
+	drop_conn(carrier);
+	retry(carrier);
+}
+
+static int prepare(struct md__carrier *carrier)
+{
+	struct md__conn *conn = carrier->conn;
+
+	if (md__conn_prepare(conn))
+		return -1;
+	return watch(carrier->ctx, conn->channel->fd, carrier);
+}
+
+/* Also when a message comes before the event. */
+static void established(struct md__carrier *carrier)
+{
+	if (carrier->state == MD__CARRIER_UP)
+		return;
+	carrier->state = MD__CARRIER_UP;
+	carrier->timer = 0;
+	carrier->pause = 0;
+	if (!carrier->peer || md__peer_connected(carrier->peer, carrier->conn->id->verbs))
+		atomic_store(&carrier->close_asked, true);
+}
+
+/* ---- active -------------------------------------------------------------- */
+
+static void connect_now(struct md__carrier *carrier)
+{
+	struct rdma_cm_id *id;
+
+	carrier->timer = 0;
+	if (rdma_create_id(carrier->ctx->cm, &id, NULL, RDMA_PS_TCP)) {
+		conn_failed(carrier, errno, "no connection can be made now");
+		return;
+	}
+	if (new_conn(carrier, id)) {
+		rdma_destroy_id(id);
+		conn_failed(carrier, ENOMEM, "no memory for a connection");
+		return;
+	}
+	carrier->state = MD__CARRIER_RESOLVING;
+	if (rdma_resolve_addr(id, NULL, (struct sockaddr *)&carrier->address, STEP_MS))
+		conn_failed(carrier, errno, "the address cannot be resolved");
+}
+
+static void route(struct md__carrier *carrier)
+{
+	if (rdma_resolve_route(carrier->conn->id, STEP_MS))
+		conn_failed(carrier, errno, "there is no route to the address");
+}
+
+static void ask(struct md__carrier *carrier)
+{
+	struct hello hello = {
+		.magic = htole32(MD__WIRE_MAGIC),
+		.major = MD__WIRE_MAJOR,
+		.minor = MD__WIRE_MINOR,
+		.length = carrier->private_len,
+	};
+	struct rdma_conn_param param = {
+		.private_data = &hello,
+		.private_data_len = sizeof(hello),
+		.retry_count = RETRIES,
+		.rnr_retry_count = RETRIES,
+	};
+	uint64_t self, other;
+
+	md__peer_names(carrier->peer, &self, &other);
+	hello.self = htole64(self);
+	hello.other = htole64(other);
+	memcpy(hello.bytes, carrier->private_data, carrier->private_len);
+	carrier->state = MD__CARRIER_CONNECTING;
+	if (prepare(carrier) || rdma_connect(carrier->conn->id, &param))
+		conn_failed(carrier, errno, "the connection cannot be made");
+}
+
+static void rejected(struct md__carrier *carrier, const struct rdma_cm_event *event)
+{
+	const struct rdma_conn_param *param = &event->param.conn;
+	struct refusal refusal = { 0 };
+	uint16_t code = MD__ERR_NONE;
+
+	if (param->private_data && param->private_data_len >= sizeof(refusal))
+		memcpy(&refusal, param->private_data, sizeof(refusal));
+	if (le32toh(refusal.magic) == MD__WIRE_MAGIC)
+		code = le16toh(refusal.code);
+	if (code && carrier->peer)
+		md__peer_refused(carrier->peer, code);
+	conn_failed(carrier, ECONNREFUSED, "nobody listens there");
+}
+
+/* ---- passive ------------------------------------------------------------- */
+
+static void reject(struct rdma_cm_id *id, enum md__wire_error code)
+{
+	const struct refusal refusal = {
+		.magic = htole32(MD__WIRE_MAGIC),
+		.major = MD__WIRE_MAJOR,
+		.minor = MD__WIRE_MINOR,
+		.code = htole16(code),
+	};
+
+	rdma_reject(id, &refusal, sizeof(refusal));
+}
+
+static void accept_now(struct md__carrier *carrier)
+{
+	struct rdma_conn_param param = {
+		.retry_count = RETRIES,
+		.rnr_retry_count = RETRIES,
+	};
+
+	carrier->state = MD__CARRIER_ACCEPTING;
+	set_timer(carrier, STEP_MS * MD__MSEC);
+	if (prepare(carrier) || rdma_accept(carrier->conn->id, &param))
+		conn_failed(carrier, errno, "the connection cannot be accepted");
+}
+
+static struct md__carrier *find(struct md_context *ctx, uint64_t name)
+{
+	struct md__carrier *carrier;
+
+	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
+		if (!carrier->active && carrier->name == name && carrier->peer)
+			break;
+	}
+	return carrier;
+}
+
+/* A peer that is back: what there was of its old connection is gone. */
+static enum md__wire_error take_back(struct md__carrier *carrier, struct rdma_cm_id *id,
+				     uint64_t other)
+{
+	uint64_t self, known;
+
+	md__peer_names(carrier->peer, &self, &known);
+	if (is_over(carrier) || (other && other != self))
+		return MD__ERR_SESSION;
+	md__peer_lost(carrier->peer, ECONNRESET, "the peer has connected again");
+	drop_conn(carrier);
+	if (new_conn(carrier, id))
+		return MD__ERR_MEMORY;
+	if (carrier->asked)
+		carrier->state = MD__CARRIER_ASKING;
+	else
+		accept_now(carrier);
+	return MD__ERR_NONE;
+}
+
+static void address_of(struct rdma_cm_id *id, char *text, size_t size)
+{
+	const struct sockaddr *address = rdma_get_peer_addr(id);
+	char host[INET6_ADDRSTRLEN], port[8];
+	socklen_t length = address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+							    sizeof(struct sockaddr_in);
+
+	if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV))
+		snprintf(text, size, "unknown");
+	else
+		snprintf(text, size, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+			 port);
+}
+
+static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
+{
+	struct md__carrier *carrier = calloc(1, sizeof(*carrier));
+
+	if (!carrier)
+		return NULL;
+	carrier->ctx = ctx;
+	carrier->peer = md__peer_new(ctx, &md__carrier_ops, carrier, user_data);
+	if (carrier->peer)
+		return carrier;
+	free(carrier);
+	return NULL;
+}
+
+static void list(struct md__carrier *carrier)
+{
+	carrier->peer->carrier = carrier;
+	TAILQ_INSERT_TAIL(&carrier->ctx->carriers, carrier, carriers);
+}
+
+static enum md__wire_error take_new(struct md_listener *listener, struct rdma_cm_id *id,
+				    const struct hello *hello)
+{
+	struct md__carrier *carrier = new_carrier(listener->ctx, listener->user_data);
+	struct md_event event;
+
+	if (!carrier)
+		return MD__ERR_MEMORY;
+	list(carrier);
+	carrier->name = le64toh(hello->self);
+	carrier->asked = true;
+	carrier->private_len = hello->length;
+	memcpy(carrier->private_data, hello->bytes, hello->length);
+	if (new_conn(carrier, id)) {
+		md__peer_discard(carrier->peer);
+		carrier->peer = NULL;
+		return MD__ERR_MEMORY;
+	}
+	carrier->state = MD__CARRIER_ASKING;
+	md__peer_event(carrier->peer, MD_EVENT_PEER_REQUEST, &event);
+	event.private_data = carrier->private_data;
+	event.private_len = carrier->private_len;
+	address_of(id, event.address, sizeof(event.address));
+	md__event_say(&event, "a new peer at %s asks for a session", event.address);
+	md__peer_post_request(carrier->peer, &event);
+	return MD__ERR_NONE;
+}
+
+static enum md__wire_error read_hello(const struct rdma_cm_event *event, struct hello *hello)
+{
+	const struct rdma_conn_param *param = &event->param.conn;
+
+	if (!param->private_data || param->private_data_len < sizeof(*hello))
+		return MD__ERR_LENGTH;
+	memcpy(hello, param->private_data, sizeof(*hello));
+	if (le32toh(hello->magic) != MD__WIRE_MAGIC)
+		return MD__ERR_MAGIC;
+	if (hello->major != MD__WIRE_MAJOR)
+		return MD__ERR_VERSION;
+	return hello->length <= MD_PRIVATE_MAX && hello->self ? MD__ERR_NONE : MD__ERR_VALUE;
+}
+
+/* Returns whether @id was taken. */
+static bool requested(struct md_listener *listener, struct rdma_cm_id *id,
+		      const struct rdma_cm_event *event)
+{
+	struct md__carrier *known;
+	enum md__wire_error err;
+	struct hello hello;
+
+	err = read_hello(event, &hello);
+	if (!err) {
+		known = find(listener->ctx, le64toh(hello.self));
+		if (known)
+			err = take_back(known, id, le64toh(hello.other));
+		else if (hello.other)
+			err = MD__ERR_SESSION;
+		else
+			err = take_new(listener, id, &hello);
+	}
+	if (err)
+		reject(id, err);
+	return !err;
+}
+
+/* ---- messages ------------------------------------------------------------ */
+
+static int send_message(void *arg, const void *message, size_t length)
+{
+	struct md__carrier *carrier = arg;
+
+	return md__conn_send(carrier->conn, message, length);
+}
+
+static void ask_to_close(void *arg)
+{
+	struct md__carrier *carrier = arg;
+
+	atomic_store(&carrier->close_asked, true);
+	md__service_wake(carrier->ctx);
+}
+
+const struct md_peer_ops md__carrier_ops = {
+	.size = sizeof(md__carrier_ops),
+	.send = send_message,
+	.close = ask_to_close,
+};
+
+static void take_completions(struct md__carrier *carrier)
+{
+	struct md__conn *conn = carrier->conn;
+	const void *message;
+	size_t length;
+
+	if (!conn || !conn->cq)
+		return;
+	md__conn_arm(conn);
+	for (;;) {
+		switch (md__conn_poll(conn, &message, &length)) {
+		case MD__CONN_MESSAGE:
+			/* What comes before the event that says so, or after the end. */
+			if (carrier->state == MD__CARRIER_ACCEPTING)
+				established(carrier);
+			if (carrier->state == MD__CARRIER_UP && carrier->peer)
+				md__peer_take(carrier->peer, message, length);
+			break;
+		case MD__CONN_ROOM:
+			if (carrier->peer)
+				md__peer_has_room(carrier->peer);
+			break;
+		case MD__CONN_BROKEN:
+			conn_failed(carrier, ECONNRESET, "the connection has failed");
+			return;
+		default:
+			return;
+		}
+	}
+}
+
+/* ---- events of rdma_cm --------------------------------------------------- */
+
+static void take_event(struct md__carrier *carrier, const struct rdma_cm_event *event)
+{
+	switch (event->event) {
+	case RDMA_CM_EVENT_ADDR_RESOLVED:
+		route(carrier);
+		break;
+	case RDMA_CM_EVENT_ROUTE_RESOLVED:
+		if (carrier->peer)
+			ask(carrier);
+		break;
+	case RDMA_CM_EVENT_ESTABLISHED:
+		established(carrier);
+		break;
+	case RDMA_CM_EVENT_REJECTED:
+		rejected(carrier, event);
+		break;
+	case RDMA_CM_EVENT_ADDR_ERROR:
+		conn_failed(carrier, EHOSTUNREACH, "no RDMA device reaches the address");
+		break;
+	case RDMA_CM_EVENT_ROUTE_ERROR:
+	case RDMA_CM_EVENT_UNREACHABLE:
+		conn_failed(carrier, ETIMEDOUT, "there was no answer");
+		break;
+	case RDMA_CM_EVENT_CONNECT_ERROR:
+		conn_failed(carrier, EIO, "the connection could not be made");
+		break;
+	case RDMA_CM_EVENT_DISCONNECTED:
+		take_completions(carrier); /* its last words */
+		if (carrier->conn)
+			conn_failed(carrier, ECONNRESET,
+				    "the other side has closed the connection");
+		break;
+	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		conn_failed(carrier, ENODEV, "the RDMA device was removed");
+		break;
+	default:
+		break;
+	}
+}
+
+/* Is the id still a connection's? Its events may have been under way. */
+static struct md__carrier *owner(struct md_context *ctx, const struct rdma_cm_id *id)
+{
+	struct md__carrier *carrier;
+
+	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
+		if (carrier->conn && carrier->conn->id == id)
+			break;
+	}
+	return carrier;
+}
+
+/*
+ * The event is a copy, with its private data: an id can be destroyed only when all
+ * of its events were acknowledged (rdma_destroy_id(3)).
+ */
+static void dispatch(struct md_context *ctx, const struct rdma_cm_event *event)
+{
+	struct md_listener *listener;
+	struct md__carrier *carrier;
+
+	if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
+		TAILQ_FOREACH(listener, &ctx->listeners, listeners) {
+			if (listener->id == event->listen_id)
+				break;
+		}
+		if (!listener || !requested(listener, event->id, event))
+			rdma_destroy_id(event->id);
+		return;
+	}
+	carrier = owner(ctx, event->id);
+	if (carrier)
+		take_event(carrier, event);
+}
+
+static void take_events(struct md_context *ctx)
+{
+	struct rdma_cm_event *event, own;
+	uint8_t data[256];
+
+	while (!rdma_get_cm_event(ctx->cm, &event)) {
+		struct rdma_conn_param *param = &own.param.conn;
+
+		own = *event;
+		if (param->private_data) {
+			memcpy(data, param->private_data, param->private_data_len);
+			param->private_data = data;
+		}
+		rdma_ack_cm_event(event);
+		dispatch(ctx, &own);
+	}
+}
+
+/* ---- turns --------------------------------------------------------------- */
+
+/* The last messages may still be under way: rdma_disconnect(3) would flush them. */
+static void begin_close(struct md__carrier *carrier)
+{
+	if (carrier->state != MD__CARRIER_UP) {
+		drop_conn(carrier);
+		retry(carrier);
+		return;
+	}
+	carrier->state = MD__CARRIER_CLOSING;
+	set_timer(carrier, LINGER);
+}
+
+static void end_close(struct md__carrier *carrier)
+{
+	rdma_disconnect(carrier->conn->id);
+	drop_conn(carrier);
+	retry(carrier);
+}
+
+static void free_carrier(struct md__carrier *carrier)
+{
+	TAILQ_REMOVE(&carrier->ctx->carriers, carrier, carriers);
+	free(carrier);
+}
+
+static void turn(struct md__carrier *carrier, uint64_t now)
+{
+	bool late = carrier->timer && carrier->timer <= now;
+
+	if (atomic_exchange(&carrier->close_asked, false) && carrier->conn)
+		begin_close(carrier);
+	switch (carrier->state) {
+	case MD__CARRIER_IDLE:
+		if (!carrier->peer)
+			free_carrier(carrier);
+		else if (late)
+			connect_now(carrier);
+		break;
+	case MD__CARRIER_ACCEPTING:
+		if (late)
+			conn_failed(carrier, ETIMEDOUT, "there was no answer");
+		break;
+	case MD__CARRIER_CLOSING:
+		if (late || md__conn_is_idle(carrier->conn))
+			end_close(carrier);
+		break;
+	default:
+		break;
+	}
+}
+
+static void turn_all(struct md_context *ctx)
+{
+	struct md__carrier *carrier, *next;
+	struct epoll_event ev[BATCH];
+	int n;
+
+	do {
+		n = epoll_wait(ctx->fd[MD__FD_NET], ev, BATCH, 0);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				take_completions(ev[i].data.ptr);
+		}
+	} while (n == BATCH);
+	take_events(ctx);
+	for (carrier = TAILQ_FIRST(&ctx->carriers); carrier; carrier = next) {
+		next = TAILQ_NEXT(carrier, carriers);
+		turn(carrier, md__now());
+	}
+}
+
+void md__carriers_turn(struct md_context *ctx)
+{
+	pthread_mutex_lock(&ctx->net_lock);
+	if (ctx->cm)
+		turn_all(ctx);
+	pthread_mutex_unlock(&ctx->net_lock);
+}
+
+uint64_t md__carriers_timer(struct md_context *ctx)
+{
+	struct md__carrier *carrier;
+	uint64_t first = 0;
+
+	pthread_mutex_lock(&ctx->net_lock);
+	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
+		if (carrier->timer && (!first || carrier->timer < first))
+			first = carrier->timer;
+	}
+	pthread_mutex_unlock(&ctx->net_lock);
+	return first;
+}
+
+void md__carrier_leave(struct md__carrier *carrier)
+{
+	struct md_context *ctx = carrier->ctx;
+
+	pthread_mutex_lock(&ctx->net_lock);
+	carrier->peer = NULL;
+	if (carrier->state == MD__CARRIER_ASKING)
+		reject(carrier->conn->id, MD__ERR_REFUSED);
+	if (carrier->state != MD__CARRIER_CLOSING && carrier->conn)
+		begin_close(carrier);
+	if (carrier->state == MD__CARRIER_IDLE)
+		free_carrier(carrier);
+	pthread_mutex_unlock(&ctx->net_lock);
+	md__service_wake(ctx);
+}
+
+void md__carriers_stop(struct md_context *ctx)
+{
+	while (!TAILQ_EMPTY(&ctx->carriers)) {
+		turn_all(ctx);
+		usleep(1000);
+	}
+	md__fork_hold();
+	close_net(ctx);
+	md__fork_let();
+}
+
+void md__carriers_free(struct md_context *ctx)
+{
+	struct md_listener *listener;
+	struct md__carrier *carrier;
+
+	while ((carrier = TAILQ_FIRST(&ctx->carriers)))
+		free_carrier(carrier);
+	while ((listener = TAILQ_FIRST(&ctx->listeners))) {
+		TAILQ_REMOVE(&ctx->listeners, listener, listeners);
+		free(listener);
+	}
+}
+
+/* ---- calls --------------------------------------------------------------- */
+
+static int check_context(const struct md_context *ctx, const char *call)
+{
+	if (!ctx)
+		return md__fail(EINVAL, "%s: no context", call);
+	return ctx->forked ? md__fail_forked() : 0;
+}
+
+/* With the net_lock. */
+static int listen_at(struct md_listener *listener, const struct sockaddr_storage *address,
+		     uint32_t backlog)
+{
+	if (rdma_create_id(listener->ctx->cm, &listener->id, listener, RDMA_PS_TCP))
+		return md__fail(errno, "md_listen: %s", strerror(errno));
+	if (!rdma_bind_addr(listener->id, (struct sockaddr *)address) &&
+	    !rdma_listen(listener->id, (int)backlog))
+		return 0;
+	return md__fail(errno,
+			"md_listen: %s (the address has to be that of an RDMA device's interface)",
+			strerror(errno));
+}
+
+struct md_listener *md_listen(struct md_context *ctx, const char *host, const char *port,
+			      const struct md_listen_attr *attr)
+{
+	struct sockaddr_storage address;
+	struct md_listener *listener;
+	struct md_listen_attr own;
+	int err, saved;
+
+	if (check_context(ctx, "md_listen") ||
+	    md__attr_take(&own, sizeof(own), attr, "md_listen_attr") ||
+	    resolve_name(host, port ?: "0", AI_PASSIVE, &address))
+		return NULL;
+	listener = calloc(1, sizeof(*listener));
+	if (!listener) {
+		md__fail(ENOMEM, "no memory for a listener");
+		return NULL;
+	}
+	listener->ctx = ctx;
+	listener->user_data = own.user_data;
+	pthread_mutex_lock(&ctx->net_lock);
+	err = need_net(ctx) || listen_at(listener, &address, own.backlog ?: DEFAULT_BACKLOG);
+	saved = errno;
+	if (!err)
+		TAILQ_INSERT_TAIL(&ctx->listeners, listener, listeners);
+	else if (listener->id)
+		rdma_destroy_id(listener->id);
+	pthread_mutex_unlock(&ctx->net_lock);
+	errno = saved;
+	if (!err)
+		return listener;
+	free(listener);
+	return NULL;
+}
+
+int md_listener_port(const struct md_listener *listener)
+{
+	return be16toh(rdma_get_src_port(listener->id));
+}
+
+int md_listener_close(struct md_listener *listener)
+{
+	struct md_context *ctx;
+
+	if (!listener)
+		return 0;
+	ctx = listener->ctx;
+	if (ctx->forked)
+		return md__fail_forked();
+	pthread_mutex_lock(&ctx->net_lock);
+	/* Requests that are under way go to nobody, and are turned away. */
+	TAILQ_REMOVE(&ctx->listeners, listener, listeners);
+	take_events(ctx);
+	rdma_destroy_id(listener->id);
+	pthread_mutex_unlock(&ctx->net_lock);
+	free(listener);
+	return 0;
+}
+
+static int check_connect(const struct md_connect_attr *attr)
+{
+	if (attr->private_len > MD_PRIVATE_MAX)
+		return md__fail(EINVAL, "md_connect_attr.private_len is %u: at most %d",
+				attr->private_len, MD_PRIVATE_MAX);
+	if (attr->private_len && !attr->private_data)
+		return md__fail(EINVAL, "md_connect_attr.private_data is missing");
+	return 0;
+}
+
+struct md_peer *md_connect(struct md_context *ctx, const char *host, const char *port,
+			   const struct md_connect_attr *attr)
+{
+	struct sockaddr_storage address;
+	struct md__carrier *carrier;
+	struct md_connect_attr own;
+	int err;
+
+	if (check_context(ctx, "md_connect") ||
+	    md__attr_take(&own, sizeof(own), attr, "md_connect_attr") || check_connect(&own))
+		return NULL;
+	if (!host || !port) {
+		md__fail(EINVAL, "md_connect: no %s", host ? "port" : "host");
+		return NULL;
+	}
+	if (resolve_name(host, port, 0, &address))
+		return NULL;
+	pthread_mutex_lock(&ctx->net_lock);
+	err = need_net(ctx);
+	pthread_mutex_unlock(&ctx->net_lock);
+	carrier = err ? NULL : new_carrier(ctx, own.user_data);
+	if (!carrier)
+		return NULL;
+	carrier->active = true;
+	carrier->address = address;
+	carrier->private_len = (uint8_t)own.private_len;
+	memcpy(carrier->private_data, own.private_data ?: "", own.private_len);
+	pthread_mutex_lock(&ctx->net_lock);
+	list(carrier);
+	connect_now(carrier);
+	pthread_mutex_unlock(&ctx->net_lock);
+	md__service_wake(ctx);
+	return carrier->peer;
+}
+
+static int check_asking(const struct md_peer *peer, const char *call)
+{
+	if (!peer)
+		return md__fail(EINVAL, "%s: no peer", call);
+	return peer->ctx->forked ? md__fail_forked() : 0;
+}
+
+static int fail_not_asking(const char *call)
+{
+	return md__fail(EINVAL, "%s: the peer does not ask for a session", call);
+}
+
+int md_accept(struct md_peer *peer, void *user_data)
+{
+	struct md__carrier *carrier;
+	bool asked;
+
+	if (check_asking(peer, "md_accept"))
+		return -1;
+	carrier = peer->carrier;
+	pthread_mutex_lock(&peer->ctx->net_lock);
+	asked = carrier && carrier->asked;
+	if (asked) {
+		md__peer_set_user_data(peer, user_data);
+		carrier->asked = false;
+		if (carrier->state == MD__CARRIER_ASKING)
+			accept_now(carrier);
+	}
+	pthread_mutex_unlock(&peer->ctx->net_lock);
+	if (!asked)
+		return fail_not_asking("md_accept");
+	md__service_wake(peer->ctx);
+	return 0;
+}
+
+int md_refuse(struct md_peer *peer)
+{
+	struct md__carrier *carrier;
+	bool asked;
+
+	if (check_asking(peer, "md_refuse"))
+		return -1;
+	carrier = peer->carrier;
+	pthread_mutex_lock(&peer->ctx->net_lock);
+	asked = carrier && carrier->asked;
+	pthread_mutex_unlock(&peer->ctx->net_lock);
+	return asked ? md_peer_close(peer) : fail_not_asking("md_refuse");
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn.h"
+
+#define SEND_ID (UINT64_C(1) << 32) /* in a wr_id: a send, not a receive */
+
+static uint8_t *recv_slot(const struct md__conn *c, uint64_t n)
+{
+	return c->buf + n * MD__WIRE_MAX;
+}
+
+static uint8_t *send_slot(const struct md__conn *c, unsigned int n)
+{
+	return c->buf + (MD__CONN_RECVS + n % MD__CONN_SENDS) * MD__WIRE_MAX;
+}
+
+static int post_recv(struct md__conn *c, uint64_t n)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)recv_slot(c, n),
+		.length = MD__WIRE_MAX,
+		.lkey = c->mr->lkey,
+	};
+	struct ibv_recv_wr wr = { .wr_id = n, .sg_list = &sge, .num_sge = 1 };
+	struct ibv_recv_wr *bad;
+
+	errno = ibv_post_recv(c->id->qp, &wr, &bad);
+	return errno ? -1 : 0;
+}
+
+static int make_queues(struct md__conn *c)
+{
+	struct ibv_qp_init_attr attr = {
+		.cap = {
+			.max_send_wr = MD__CONN_SENDS,
+			.max_recv_wr = MD__CONN_RECVS,
+			.max_send_sge = 1,
+			.max_recv_sge = 1,
+		},
+		.qp_type = IBV_QPT_RC,
+		.sq_sig_all = 1,
+	};
+
+	c->channel = ibv_create_comp_channel(c->id->verbs);
+	if (!c->channel)
+		return -1;
+	if (fcntl(c->channel->fd, F_SETFL, O_NONBLOCK))
+		return -1;
+	c->cq = ibv_create_cq(c->id->verbs, MD__CONN_SENDS + MD__CONN_RECVS, NULL, c->channel, 0);
+	if (!c->cq)
+		return -1;
+	attr.send_cq = c->cq;
+	attr.recv_cq = c->cq;
+	if (rdma_create_qp(c->id, NULL, &attr))
+		return -1;
+	errno = ibv_req_notify_cq(c->cq, 0);
+	return errno ? -1 : 0;
+}
+
+int md__conn_prepare(struct md__conn *c)
+{
+	const size_t size = (MD__CONN_RECVS + MD__CONN_SENDS) * MD__WIRE_MAX;
+
+	c->taken = -1;
+	if (make_queues(c))
+		return -1;
+	c->buf = calloc(1, size);
+	if (!c->buf)
+		return -1;
+	c->mr = ibv_reg_mr(c->id->pd, c->buf, size, IBV_ACCESS_LOCAL_WRITE);
+	if (!c->mr)
+		return -1;
+	for (int n = 0; n < MD__CONN_RECVS; n++) {
+		if (post_recv(c, n))
+			return -1;
+	}
+	return 0;
+}
+
+void md__conn_destroy(struct md__conn *c)
+{
+	if (c->id->qp)
+		rdma_destroy_qp(c->id);
+	if (c->cq)
+		ibv_destroy_cq(c->cq);
+	if (c->channel)
+		ibv_destroy_comp_channel(c->channel);
+	if (c->mr)
+		ibv_dereg_mr(c->mr);
+	free(c->buf);
+	rdma_destroy_id(c->id);
+}
+
+int md__conn_send(struct md__conn *c, const void *message, size_t length)
+{
+	unsigned int n = atomic_load(&c->sent);
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)send_slot(c, n),
+		.length = (uint32_t)length,
+		.lkey = c->mr->lkey,
+	};
+	struct ibv_send_wr wr = {
+		.wr_id = SEND_ID,
+		.sg_list = &sge,
+		.num_sge = 1,
+		.opcode = IBV_WR_SEND,
+	};
+	struct ibv_send_wr *bad;
+
+	/* In this order: who completes one looks at it afterwards. */
+	atomic_store(&c->refused, true);
+	if (n - atomic_load(&c->completed) >= MD__CONN_SENDS) {
+		errno = EAGAIN;
+		return -1;
+	}
+	atomic_store(&c->refused, false);
+	memcpy(send_slot(c, n), message, length);
+	atomic_store(&c->sent, n + 1);
+	errno = ibv_post_send(c->id->qp, &wr, &bad);
+	return errno ? -1 : 0;
+}
+
+bool md__conn_is_idle(const struct md__conn *c)
+{
+	return atomic_load(&c->sent) == atomic_load(&c->completed);
+}
+
+void md__conn_arm(struct md__conn *c)
+{
+	struct ibv_cq *cq;
+	void *context;
+
+	while (!ibv_get_cq_event(c->channel, &cq, &context))
+		ibv_ack_cq_events(cq, 1);
+	ibv_req_notify_cq(c->cq, 0);
+}
+
+enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_t *length)
+{
+	struct ibv_wc wc;
+	int n;
+
+	if (c->taken >= 0 && post_recv(c, c->taken))
+		return MD__CONN_BROKEN;
+	c->taken = -1;
+	while ((n = ibv_poll_cq(c->cq, 1, &wc)) > 0) {
+		if (wc.status != IBV_WC_SUCCESS)
+			return MD__CONN_BROKEN;
+		if (wc.wr_id & SEND_ID) {
+			atomic_fetch_add(&c->completed, 1);
+			if (atomic_exchange(&c->refused, false))
+				return MD__CONN_ROOM;
+			continue;
+		}
+		c->taken = (int)wc.wr_id;
+		*message = recv_slot(c, wc.wr_id);
+		*length = wc.byte_len;
+		return MD__CONN_MESSAGE;
+	}
+	return n < 0 ? MD__CONN_BROKEN : MD__CONN_NOTHING;
+}
