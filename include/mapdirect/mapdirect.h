@@ -810,6 +810,33 @@ void md_remote_put(struct md_remote *remote);
 int md_remote_wait(struct md_remote *remote, int timeout_ms);
 
 /**
+ * md_persist_remote - have the holder make completed RDMA writes durable
+ * @remote: a remote range
+ * @offset: bytes from its start
+ * @length: bytes, 1 or more; offset + length within the range
+ * @wr_id:  anything; MD_EVENT_PERSISTED has it
+ *
+ * Covers what this peer has written there by RDMA on queue pairs that the holder has
+ * attached with it, if the completion of the write was polled before this call.
+ * MD_EVENT_PERSISTED tells the outcome of each request. With an @error of 0, the
+ * bytes are in the file after any break or crash, save what somebody removes from
+ * the file. With ESTALE the grant was recalled, and this peer fenced, before the
+ * holder had answered: they may be there or not, write them again.
+ *
+ * Requests travel together, and are answered in their order unless the holder was
+ * given several regions. Each counts as an open use until it has ended: in a break the holder
+ * waits for it, as for any. A lost connection does not end them: they are asked again.
+ * Does not wait.
+ *
+ * errno: EINVAL (no remote range, or range), EOPNOTSUPP (the holder cannot tell
+ * whether it sees the writes: no queue pair of this peer is attached there, or one on
+ * another adapter than the session's, the region has IBV_ACCESS_RELAXED_ORDERING, or
+ * the application carries the session without md_peer_ops.verbs), EAGAIN (recalled),
+ * ESTALE (lost), ENOMEM, ECHILD.
+ */
+int md_persist_remote(struct md_remote *remote, uint64_t offset, uint64_t length, uint64_t wr_id);
+
+/**
  * md_remote_release - give a remote range back for good
  * @remote: a remote range, or NULL (nothing happens)
  *

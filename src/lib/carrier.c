@@ -684,10 +684,8 @@ uint64_t md__carriers_timer(struct md_context *ctx)
 	uint64_t first = 0;
 
 	pthread_mutex_lock(&ctx->net_lock);
-	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
-		if (carrier->timer && (!first || carrier->timer < first))
-			first = carrier->timer;
-	}
+	TAILQ_FOREACH(carrier, &ctx->carriers, carriers)
+		first = md__earlier(first, carrier->timer);
 	pthread_mutex_unlock(&ctx->net_lock);
 	return first;
 }

@@ -17,4 +17,12 @@ static inline uint64_t md__now(void)
 	return (uint64_t)ts.tv_sec * MD__SEC + (uint64_t)ts.tv_nsec;
 }
 
+/* Of two times, of which 0 is never. */
+static inline uint64_t md__earlier(uint64_t a, uint64_t b)
+{
+	if (!a || !b)
+		return a ?: b;
+	return a < b ? a : b;
+}
+
 #endif

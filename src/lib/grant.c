@@ -58,8 +58,22 @@ static void step(struct md_grant *grant, struct md__offer_input in)
 	settle(grant);
 }
 
-static void offer(struct md_grant *grant, const struct md_map *map)
+/*
+ * A request comes by another queue pair than the writes before it. It is in order
+ * with them only where one adapter places both, and may not reorder them.
+ */
+static bool is_persistable(const struct md_grant *grant, struct md_map *map)
 {
+	const struct md_peer *peer = grant->peer;
+
+	return peer->ops.verbs && !(grant->mr->pub.access & IBV_ACCESS_RELAXED_ORDERING) &&
+	       md__qp_all_on(map, peer, peer->ops.verbs);
+}
+
+/* With both locks. */
+static void offer(struct md_grant *grant, struct md_map *map)
+{
+	grant->persistable = is_persistable(grant, map);
 	grant->rkey = grant->mr->pub.rkey;
 	step(grant, (struct md__offer_input){
 			    .what = MD__OFFER_IN_OFFER,
@@ -91,6 +105,24 @@ void md__grants_offer(struct md_map *map)
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		pthread_mutex_lock(&grant->peer->lock);
 		offer(grant, map);
+		pthread_mutex_unlock(&grant->peer->lock);
+	}
+}
+
+void md__grants_attached(struct md_map *map, const struct md_peer *peer)
+{
+	struct md_grant *grant;
+
+	TAILQ_FOREACH(grant, &map->grants, of_map) {
+		bool before;
+
+		if (grant->peer != peer)
+			continue;
+		pthread_mutex_lock(&grant->peer->lock);
+		before = grant->persistable;
+		grant->persistable = is_persistable(grant, map);
+		if (grant->persistable != before)
+			step(grant, (struct md__offer_input){ .what = MD__OFFER_IN_CHANGED });
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 }
@@ -166,7 +198,8 @@ static void fill_grant(const struct md_grant *grant, struct md__msg *msg)
 		.length = mr->length,
 		.rkey = grant->rkey,
 		.access = (uint32_t)(mr->access & REMOTE),
-		.flags = grant->broken ? MD__GRANT_RESTORED : 0,
+		.flags = (grant->broken ? MD__GRANT_RESTORED : 0) |
+			 (grant->persistable ? MD__GRANT_PERSIST : 0),
 	};
 	memcpy(msg->grant.name, grant->name, sizeof(msg->grant.name));
 }
@@ -218,7 +251,7 @@ static void free_if_done(struct md_grant *grant)
 	free(grant);
 }
 
-static struct md_grant *find(struct md_peer *peer, uint64_t region)
+struct md_grant *md__grant_find(struct md_peer *peer, uint64_t region)
 {
 	struct md_grant *grant;
 
@@ -237,7 +270,7 @@ void md__grants_answer(struct md_peer *peer, const struct md__msg *msg, uint64_t
 		[MD__MSG_RECALL_DONE] = MD__OFFER_IN_DONE,
 		[MD__MSG_FENCED_ACK] = MD__OFFER_IN_FENCED_ACK,
 	};
-	struct md_grant *grant = find(peer, msg->answer.region);
+	struct md_grant *grant = md__grant_find(peer, msg->answer.region);
 
 	/* An answer about one that is gone comes late, or twice. */
 	if (!grant)
@@ -299,12 +332,8 @@ uint64_t md__grants_timer(const struct md_peer *peer)
 	const struct md_grant *grant;
 	uint64_t first = 0;
 
-	TAILQ_FOREACH(grant, &peer->grants, of_peer) {
-		uint64_t at = grant->offer.again_at;
-
-		if (at && (!first || at < first))
-			first = at;
-	}
+	TAILQ_FOREACH(grant, &peer->grants, of_peer)
+		first = md__earlier(first, grant->offer.again_at);
 	return first;
 }
 
@@ -522,6 +551,8 @@ int md_recall(struct md_grant *grant)
 	pthread_mutex_lock(&peer->lock);
 	if (!md__offer_is_over(&grant->offer))
 		fence(grant, MD_REASON_RECALL);
+	while (grant->flushing)
+		pthread_cond_wait(&peer->changed, &peer->lock);
 	TAILQ_REMOVE(&map->grants, grant, of_map);
 	grant->mr->grants--;
 	grant->mr = NULL;

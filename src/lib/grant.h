@@ -30,6 +30,8 @@ struct md_grant {
 	bool awaited;	       /* counted in the map's open_recalls */
 	bool broken;	       /* a lease was broken since it was granted first */
 	bool fence_asked;      /* its peer broke the rules */
+	bool persistable;      /* PERSIST_REQ is served */
+	unsigned int flushing; /* how many use @mr without the lock */
 	enum md_reason reason; /* of the last recall */
 	uint32_t budget_ms;    /* of the last recall */
 	uint32_t rkey;	       /* of this generation */
@@ -45,8 +47,14 @@ void md__grants_recall(struct md_map *map);
 void md__grants_fence(struct md_map *map);
 void md__grants_lose(struct md_map *map);
 
+/* The queue pairs of a peer in a map have changed. With its lock. */
+void md__grants_attached(struct md_map *map, const struct md_peer *peer);
+
 /* Fence the peers of a map that broke the rules. With its lock. */
 void md__grants_punish(struct md_map *map);
+
+/* Of one peer, with its lock; NULL: there is no such region (any more). */
+struct md_grant *md__grant_find(struct md_peer *peer, uint64_t region);
 
 /*
  * Of one peer, with its lock.

@@ -31,9 +31,10 @@ static unsigned int take_again(struct md__hold *h, const struct md__hold_input *
 {
 	if (in->generation > h->generation)
 		return MD__HOLD_WRONG;
-	if (in->generation == h->generation)
-		h->due |= MD__HOLD_SEND_GRANT_ACK;
-	return 0;
+	if (in->generation < h->generation)
+		return 0;
+	h->due |= MD__HOLD_SEND_GRANT_ACK;
+	return MD__HOLD_TAKE;
 }
 
 /* We have not said that we are done. */

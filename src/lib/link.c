@@ -303,21 +303,16 @@ static uint64_t ping_at(const struct md__link *l)
 	return l->sent_at + l->keepalive / 2;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint64_t md__link_timer_at(const struct md__link *l)
 {
 	switch (l->state) {
 	case MD__LINK_HELLO:
 		if (l->taken || l->due & MD__LINK_DUE_HELLO)
 			return silent_at(l);
-		return earlier(silent_at(l), l->hello_at);
+		return md__earlier(silent_at(l), l->hello_at);
 	case MD__LINK_OPEN:
 		return l->due & MD__LINK_DUE_PING ? silent_at(l) :
-						    earlier(silent_at(l), ping_at(l));
+						    md__earlier(silent_at(l), ping_at(l));
 	default:
 		return 0;
 	}

@@ -193,6 +193,12 @@ static void reopened(struct md__offer *o, const struct md__offer_input *in)
 	again(o);
 }
 
+static void changed(struct md__offer *o, const struct md__offer_input *in)
+{
+	(void)in;
+	send(o, MD__OFFER_SEND_GRANT);
+}
+
 static void timer(struct md__offer *o, const struct md__offer_input *in)
 {
 	if (o->again_at && in->now >= o->again_at)
@@ -217,6 +223,7 @@ static const handler table[MD__OFFER_STATES][MD__OFFER_INS] = {
 		[MD__OFFER_IN_SENT] = sent,
 		[MD__OFFER_IN_GRANT_ACK] = grant_acked,
 		[MD__OFFER_IN_GONE] = gone,
+		[MD__OFFER_IN_CHANGED] = changed,
 		[MD__OFFER_IN_OPEN] = reopened,
 		[MD__OFFER_IN_TIMER] = timer,
 	},
@@ -252,6 +259,12 @@ void md__offer_step(struct md__offer *o, const struct md__offer_input *in)
 bool md__offer_is_over(const struct md__offer *o)
 {
 	return o->state == MD__OFFER_IDLE || o->state == MD__OFFER_FENCED;
+}
+
+bool md__offer_is_held(const struct md__offer *o, uint64_t generation)
+{
+	return o->generation == generation &&
+	       (o->state == MD__OFFER_GRANTED || o->state == MD__OFFER_RECALLED);
 }
 
 const char *md__offer_state_str(enum md__offer_state state)

@@ -29,8 +29,9 @@ enum md__offer_in {
 	MD__OFFER_IN_ACK,  /* RECALL_ACK */
 	MD__OFFER_IN_DONE, /* RECALL_DONE */
 	MD__OFFER_IN_FENCED_ACK,
-	MD__OFFER_IN_GONE, /* the session is over in peace: the peer is done */
-	MD__OFFER_IN_OPEN, /* the link is open again */
+	MD__OFFER_IN_GONE,    /* the session is over in peace: the peer is done */
+	MD__OFFER_IN_CHANGED, /* what GRANT says is not what it said */
+	MD__OFFER_IN_OPEN,    /* the link is open again */
 	MD__OFFER_IN_TIMER,
 	MD__OFFER_INS,
 };
@@ -70,6 +71,9 @@ void md__offer_step(struct md__offer *o, const struct md__offer_input *in);
 
 /* Does a break not wait for this peer (any more)? */
 bool md__offer_is_over(const struct md__offer *o);
+
+/* Has the peer a grant of this generation, and has not given it up? */
+bool md__offer_is_held(const struct md__offer *o, uint64_t generation);
 
 const char *md__offer_state_str(enum md__offer_state state);
 

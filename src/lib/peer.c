@@ -93,11 +93,12 @@ static void post_end(struct md_peer *peer, int error, const char *why)
 static void set_timer(struct md_peer *peer)
 {
 	uint64_t link = md__link_timer_at(&peer->link);
-	uint64_t grants = peer->link.state == MD__LINK_OPEN ? md__grants_timer(peer) : 0;
-	uint64_t first = link && (!grants || link < grants) ? link : grants;
+	uint64_t first = md__earlier(link, peer->retry_at);
 
-	if (peer->retry_at && (!first || peer->retry_at < first))
-		first = peer->retry_at;
+	if (peer->link.state == MD__LINK_OPEN) {
+		first = md__earlier(first, md__grants_timer(peer));
+		first = md__earlier(first, md__requests_timer(peer));
+	}
 	atomic_store(&peer->timer, first);
 }
 
@@ -125,6 +126,7 @@ static void connection_ended(struct md_peer *peer, int error, const char *why)
 	peer->in_length = 0;
 	peer->strays = 0;
 	peer->retry_at = 0;
+	md__flush_forget(peer);
 	if (!peer->sending)
 		peer->out_length = 0;
 	md__link_down(&peer->link);
@@ -172,11 +174,12 @@ static bool next_of_session(struct md_peer *peer, struct md__msg *msg, uint64_t 
 	if (!md__link_has_room(&peer->link, false))
 		return false;
 	if (md__grants_next(peer, msg, false, now) || next_stray(peer, msg) ||
-	    md__remotes_next(peer, msg, false))
+	    md__remotes_next(peer, msg, false) || md__flush_next(peer, msg))
 		return true;
 	if (!md__link_has_room(&peer->link, true))
 		return false;
-	return md__grants_next(peer, msg, true, now) || md__remotes_next(peer, msg, true);
+	return md__grants_next(peer, msg, true, now) || md__remotes_next(peer, msg, true) ||
+	       md__requests_next(peer, msg, now);
 }
 
 /* With the lock: have a message in @out, if there is one to be sent now. */
@@ -298,6 +301,11 @@ static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *
 	case MD__MSG_RELEASE:
 		md__grants_answer(peer, msg, md__now());
 		return 0;
+	case MD__MSG_PERSIST_REQ:
+		return md__flush_take(peer, &msg->persist_req);
+	case MD__MSG_PERSIST_RSP:
+		md__requests_answer(peer, &msg->persist_rsp);
+		return 0;
 	default:
 		return MD__ERR_STATE;
 	}
@@ -316,6 +324,7 @@ static int take_message(struct md_peer *peer, size_t length)
 	if (result == MD__LINK_OPENED) {
 		md__grants_reopened(peer, now);
 		md__remotes_reopened(peer);
+		md__requests_reopened(peer);
 		post_up(peer);
 	} else if (result == MD__LINK_PASS) {
 		err = dispatch(peer, &msg);
@@ -712,6 +721,15 @@ static bool is_due(struct md_peer *peer, uint64_t now)
 	return atomic_load(&peer->due) && atomic_exchange(&peer->due, false);
 }
 
+/* Once in each turn: maps are not to wait until all of it is done. */
+static bool is_flushing(struct md_peer *peer, uint64_t turn)
+{
+	if (peer->turn == turn || !atomic_exchange(&peer->flush_due, false))
+		return false;
+	peer->turn = turn;
+	return true;
+}
+
 static bool has_timer(struct md_peer *peer, uint64_t now)
 {
 	uint64_t timer = atomic_load(&peer->timer);
@@ -727,13 +745,19 @@ void md__peers_send(struct md_context *ctx)
 		md__peer_send(peer);
 }
 
+static void tick_session(struct md_peer *peer, uint64_t now)
+{
+	md__grants_tick(peer, now);
+	md__requests_tick(peer, now);
+}
+
 static void tick(struct md_peer *peer, uint64_t now)
 {
 	pthread_mutex_lock(&peer->lock);
 	if (md__link_timer(&peer->link, now) == MD__LINK_FAILED)
 		give_up(peer, MD__LINK_FAILED);
 	else if (peer->link.state == MD__LINK_OPEN)
-		md__grants_tick(peer, now);
+		tick_session(peer, now);
 	pthread_mutex_unlock(&peer->lock);
 	md__peer_send(peer);
 }
@@ -759,6 +783,12 @@ void md__peers_turn(struct md_context *ctx)
 	struct md_peer *peer;
 
 	drain(ctx);
+	ctx->turns++;
+	while ((peer = find(ctx, is_flushing, ctx->turns))) {
+		if (md__flush_turn(peer))
+			md__flush_kick(peer);
+		md__peer_kick(peer);
+	}
 	md__peers_send(ctx);
 	while ((peer = find(ctx, has_timer, now)))
 		tick(peer, now);
@@ -769,11 +799,7 @@ uint64_t md__peers_timer(const struct md_context *ctx)
 	const struct md_peer *peer;
 	uint64_t first = 0;
 
-	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		uint64_t timer = atomic_load(&peer->timer);
-
-		if (timer && (!first || timer < first))
-			first = timer;
-	}
+	TAILQ_FOREACH(peer, &ctx->peers, peers)
+		first = md__earlier(first, atomic_load(&peer->timer));
 	return first;
 }

@@ -15,6 +15,7 @@
 #include <mapdirect/mapdirect.h>
 
 #include "event.h"
+#include "flush.h"
 #include "link.h"
 
 struct md_grant;
@@ -51,9 +52,11 @@ struct md_peer {
 	struct md__carrier *carrier; /* NULL: the application carries it */
 
 	TAILQ_ENTRY(md_peer) peers; /* protected by the context's list_lock */
+	uint64_t turn;		    /* of the service, the last in which it flushed; with it, too */
 
 	/* Read and written by anybody. */
 	atomic_bool due;	       /* there may be something to send */
+	atomic_bool flush_due;	       /* there may be something to make durable */
 	_Atomic uint64_t timer;	       /* when to look at it, ns; 0: never */
 	_Atomic unsigned int draining; /* remote ranges of which uses may be open */
 
@@ -70,7 +73,12 @@ struct md_peer {
 	unsigned int attached; /* queue pairs, in all maps */
 	unsigned int strays;   /* how many of @stray there are */
 	struct md__stray stray[MD__STRAYS];
-	uint64_t last_region; /* that was granted */
+	uint64_t last_region;	 /* that was granted */
+	uint64_t last_cookie;	 /* of a PERSIST_REQ */
+	uint64_t ask_again_at;	 /* for those without an answer, ns; 0: none */
+	unsigned int unanswered; /* messages */
+	bool requests_due;	 /* some may not be sent yet */
+	struct md__flush flush[MD__FLUSHES];
 	TAILQ_HEAD(, md_grant) grants;
 	struct md__remotes remotes;
 	struct md__remotes spares; /* released, to be used again */

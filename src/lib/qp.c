@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "errmsg.h"
 #include "fork.h"
+#include "grant.h"
 #include "map.h"
 #include "qp.h"
 
@@ -80,6 +81,26 @@ void md__qp_fence_of(struct md_map *map, const struct md_peer *peer, enum md_rea
 	}
 }
 
+static bool is_on(const struct ibv_qp *qp, const struct ibv_context *verbs)
+{
+	return !strcmp(qp->context->device->name, verbs->device->name);
+}
+
+bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const struct ibv_context *verbs)
+{
+	struct md__attachment *at;
+	bool found = false;
+
+	TAILQ_FOREACH(at, &map->attachments, attachments) {
+		if (at->peer != peer)
+			continue;
+		if (!is_on(at->qp, verbs))
+			return false;
+		found = true;
+	}
+	return found;
+}
+
 void md__qp_forget_fences(struct md_map *map)
 {
 	struct md__attachment *at;
@@ -133,6 +154,7 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 		TAILQ_INSERT_TAIL(&map->attachments, at, attachments);
 		md__fork_let();
 		count(peer, 1);
+		md__grants_attached(map, peer);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!known)
@@ -158,6 +180,7 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 		TAILQ_REMOVE(&map->attachments, at, attachments);
 		md__fork_let();
 		count(at->peer, -1);
+		md__grants_attached(map, at->peer);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!at)

@@ -43,6 +43,7 @@ static void take(struct md__remote *r, const struct md__grant_msg *grant)
 	r->pub.length = grant->length;
 	r->pub.access = (int)grant->access;
 	r->pub.rkey = grant->rkey;
+	r->persistable = grant->flags & MD__GRANT_PERSIST;
 	memcpy(r->pub.name, grant->name, sizeof(r->pub.name));
 }
 
@@ -66,6 +67,8 @@ static void carry_out(struct md__remote *r, unsigned int act, const struct md__m
 		post(r, MD__SLOT_GRANTED, MD_EVENT_GRANTED, msg, 0, "granted");
 	if (act & MD__HOLD_TELL_RECALLED)
 		post(r, MD__SLOT_RECALLED, MD_EVENT_RECALLED, msg, 0, "recalled");
+	if (act & (MD__HOLD_TELL_FENCED | MD__HOLD_TELL_LOST))
+		md__requests_fail(r);
 	if (act & MD__HOLD_TELL_FENCED)
 		post(r, MD__SLOT_FENCED, MD_EVENT_REMOTE_FENCED, msg, 0,
 		     "fenced: the queue pairs to the holder are in the error state");
@@ -140,6 +143,8 @@ static struct md__remote *new_remote(struct md_peer *peer, uint64_t region)
 	r->ctx = peer->ctx;
 	r->pub.peer = peer;
 	r->region = region;
+	TAILQ_INIT(&r->pending);
+	TAILQ_INIT(&r->finished);
 	for (int i = 0; i < MD__REMOTE_SLOTS; i++)
 		md__slot_init(&r->slot[i], peer->ctx, &r->last_fetched);
 	md__fork_hold();
@@ -272,7 +277,7 @@ const char *md__remotes_left(struct md_peer *peer)
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
 		if (md__guard_uses(&r->guard))
 			return "open uses of its remote ranges: md_remote_put() them";
-		if (!md__slots_drop(r->slot, MD__REMOTE_SLOTS))
+		if (!md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
 			return "events of its remote ranges: md_ack_event() them";
 	}
 	return NULL;
@@ -283,7 +288,7 @@ bool md__remotes_lent(const struct md_peer *peer)
 	const struct md__remote *r;
 
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
-		if (md__slots_lent(r->slot, MD__REMOTE_SLOTS))
+		if (md__slots_lent(r->slot, MD__REMOTE_SLOTS) || md__requests_lent(r))
 			return true;
 	}
 	return false;
@@ -295,6 +300,7 @@ static void free_all(struct md__remotes *remotes)
 
 	while ((r = TAILQ_FIRST(remotes))) {
 		TAILQ_REMOVE(remotes, r, remotes);
+		md__requests_free(r);
 		free(r);
 	}
 }
@@ -344,7 +350,7 @@ static int fail_get(int err)
 	}
 }
 
-static struct md__remote *to_remote(struct md_remote *pub)
+struct md__remote *md__to_remote(struct md_remote *pub)
 {
 	return (struct md__remote *)((char *)pub - offsetof(struct md__remote, pub));
 }
@@ -356,14 +362,14 @@ int md_remote_get(struct md_remote *remote)
 
 	if (!remote)
 		return md__fail(EINVAL, "md_remote_get: no remote range");
-	r = to_remote(remote);
+	r = md__to_remote(remote);
 	err = r->ctx->forked ? ECHILD : md__guard_get(&r->guard);
 	return err ? fail_get(err) : 0;
 }
 
 void md_remote_put(struct md_remote *remote)
 {
-	struct md__remote *r = remote ? to_remote(remote) : NULL;
+	struct md__remote *r = remote ? md__to_remote(remote) : NULL;
 
 	if (r && !r->ctx->forked)
 		md__guard_put(&r->guard);
@@ -422,7 +428,7 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms)
 
 	if (!remote)
 		return md__fail(EINVAL, "md_remote_wait: no remote range");
-	r = to_remote(remote);
+	r = md__to_remote(remote);
 	if (r->ctx->forked)
 		return md__fail_forked();
 	if (timeout_ms >= 0)
@@ -446,7 +452,7 @@ static const char *shut_unused(struct md__remote *r)
 		md__guard_shut(&r->guard, EAGAIN);
 	if (md__guard_uses(&r->guard))
 		left = "open uses: md_remote_put() them";
-	else if (!md__slots_drop(r->slot, MD__REMOTE_SLOTS))
+	else if (!md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
 		left = "events: md_ack_event() them";
 	if (left && r->hold.state == MD__HOLD_VALID)
 		md__guard_open(&r->guard);
@@ -461,7 +467,7 @@ int md_remote_release(struct md_remote *remote)
 
 	if (!remote)
 		return 0;
-	r = to_remote(remote);
+	r = md__to_remote(remote);
 	if (r->ctx->forked)
 		return md__fail_forked();
 	peer = remote->peer;

@@ -11,6 +11,7 @@
 #include "event.h"
 #include "guard.h"
 #include "hold.h"
+#include "request.h"
 #include "wire.h"
 
 enum md__remote_slot {
@@ -35,11 +36,15 @@ struct md__remote {
 
 	/* Protected by the peer's lock. */
 	struct md__hold hold;
-	bool released; /* the application has done with it */
+	bool released;	  /* the application has done with it */
+	bool persistable; /* the holder makes it durable on request */
+	struct md__requests pending, finished;
 
 	struct md__slot slot[MD__REMOTE_SLOTS];
 	uint64_t last_fetched;
 };
+
+struct md__remote *md__to_remote(struct md_remote *pub);
 
 /*
  * All of one peer, with its lock.

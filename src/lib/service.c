@@ -170,22 +170,15 @@ static void collect(struct md_context *ctx, int timeout)
 	}
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	if (!a || !b)
-		return a ?: b;
-	return a < b ? a : b;
-}
-
 /* @first: the earliest that is known already */
 static void set_timer(struct md_context *ctx, uint64_t first)
 {
 	struct itimerspec spec = { 0 };
 	struct md_map *map;
 
-	first = earlier(first, md__peers_timer(ctx));
+	first = md__earlier(first, md__peers_timer(ctx));
 	TAILQ_FOREACH(map, &ctx->maps, maps)
-		first = earlier(first, atomic_load(&map->timer));
+		first = md__earlier(first, atomic_load(&map->timer));
 	spec.it_value.tv_sec = (time_t)(first / MD__SEC);
 	spec.it_value.tv_nsec = (long)(first % MD__SEC);
 	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);

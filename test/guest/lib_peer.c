@@ -24,7 +24,7 @@ struct writer {
 	struct md_peer *holder;
 	struct md_remote *remote;
 	struct rdma rdma;
-	unsigned int posted, completed;
+	unsigned int posted, completed, asked;
 	uint64_t last; /* when a write completed last */
 	bool paused;   /* the next to complete is the first after a recall */
 };
@@ -41,6 +41,14 @@ static void handle(struct writer *w, struct md_event *event)
 		break;
 	case MD_EVENT_REMOTE_FENCED:
 		atomic_fetch_add(&w->p->fenced, 1);
+		break;
+	case MD_EVENT_PERSISTED:
+		if (event->error)
+			CHECK_EQ(event->error, ESTALE);
+		if (event->error)
+			atomic_fetch_add(&w->p->stale, 1);
+		CHECK_EQ(event->wr_id, atomic_load(&w->p->persisted));
+		atomic_fetch_add(&w->p->persisted, 1);
 		break;
 	default:
 		break;
@@ -98,6 +106,20 @@ static void post(struct writer *w)
 	}
 }
 
+/* Have what was written last made durable; several requests are under way. */
+static void ask(struct writer *w)
+{
+	const struct md_remote *r = w->remote;
+
+	if (!w->completed || w->asked - atomic_load(&w->p->persisted) >= LIB_PEER_DEPTH)
+		return;
+	if (!md_persist_remote(w->remote, (w->completed - 1) * LIB_PAGE % r->length, LIB_PAGE,
+			       w->asked))
+		w->asked++;
+	else if (errno != EAGAIN)
+		suite_fail(__FILE__, __LINE__, "md_persist_remote: %s", md_errmsg());
+}
+
 static void be_lazy(struct writer *w)
 {
 	if (!atomic_load(&w->p->lazy) || md_remote_get(w->remote))
@@ -112,6 +134,7 @@ static void write_on(struct writer *w)
 	while (!atomic_load(&w->p->stop)) {
 		be_lazy(w);
 		post(w);
+		ask(w);
 		handle_events(w, 0);
 		if (w->posted != w->completed)
 			reap(w);
@@ -122,6 +145,8 @@ static void write_on(struct writer *w)
 	}
 	while (w->posted != w->completed)
 		reap(w);
+	while (w->asked != atomic_load(&w->p->persisted))
+		handle_events(w, SUITE_WAIT_MS);
 }
 
 static void run_peer(void *arg)

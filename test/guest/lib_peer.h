@@ -23,6 +23,8 @@ struct lib_peer {
 	atomic_bool peer_named, holder_ready, stop, lazy;
 	atomic_uint writes;		    /* completed */
 	atomic_uint errors;		    /* writes that completed with an error */
+	atomic_uint persisted;		    /* MD_EVENT_PERSISTED */
+	atomic_uint stale;		    /* of them, with ESTALE */
 	atomic_uint fenced;		    /* MD_EVENT_REMOTE_FENCED */
 	atomic_uint connections;	    /* MD_EVENT_PEER_UP */
 	atomic_uint pauses;		    /* how many of @pause_ns are set */

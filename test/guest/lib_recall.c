@@ -127,6 +127,8 @@ static void lib_recall__eight_peers_cooperate__no_queue_pair_lost(const void *un
 		CHECK_EQ(atomic_load(&shared[i]->errors), 0);
 		CHECK_EQ(atomic_load(&shared[i]->fenced), 0);
 		CHECK_EQ(atomic_load(&shared[i]->connections), 1);
+		CHECK(atomic_load(&shared[i]->persisted) > BREAKS);
+		CHECK_EQ(atomic_load(&shared[i]->stale), 0);
 		for (unsigned int n = 0; n < atomic_load(&shared[i]->pauses); n++)
 			pause_ms[pauses++] = shared[i]->pause_ns[n] / 1e6;
 	}
@@ -176,6 +178,7 @@ static void lib_recall__one_of_eight_stopped__only_it_is_fenced(const void *unus
 		suite_context("peer %d", i);
 		CHECK_EQ(atomic_load(&shared[i]->errors), 0);
 		CHECK_EQ(atomic_load(&shared[i]->fenced), 0);
+		CHECK_EQ(atomic_load(&shared[i]->stale), 0);
 	}
 	end(&l, PEERS);
 }

@@ -55,6 +55,7 @@ PROTOTYPE(md_peer_lost, int(struct md_peer *));
 PROTOTYPE(md_peer_new,
 	  struct md_peer *(struct md_context *, const struct md_peer_ops *, void *, void *));
 PROTOTYPE(md_persist, int(struct md_map *, size_t, size_t));
+PROTOTYPE(md_persist_remote, int(struct md_remote *, uint64_t, uint64_t, uint64_t));
 PROTOTYPE(md_process, int(struct md_context *));
 PROTOTYPE(md_query, int(struct md_context *, int, off_t, size_t, struct md_query_result *));
 PROTOTYPE(md_reason_str, const char *(enum md_reason));
