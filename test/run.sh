@@ -5,6 +5,7 @@
 #   bash test/run.sh [--quick | --long] [--kernel K | --native]
 #
 # --quick     without what takes long: guest cases marked so, coverage, valgrind,
+#             the largest searches of the model,
 #             packages, the harness's own test, checkpatch (which has to be
 #             fetched), all but one demo
 # --long      and 200 runs of every breaker in a guest of each kernel, each with
@@ -21,7 +22,7 @@
 #             both file systems for a while, and kill processes of their own.
 #
 # Installs what is missing, builds with gcc, clang and the sanitizers, and runs
-# the unit tests, valgrind, the checkers, the guest suites and the demo. A step that has
+# the unit tests, the model, valgrind, the checkers, the guest suites and the demo. A step that has
 # many cases prints "ok NAME", "not ok NAME - why" or "skip NAME - why" for each,
 # or CUnit's summary; any other step is one case. Full logs are in build/logs.
 #
@@ -229,6 +230,7 @@ step build-tsan build tsan build/tsan
 unit unit build/release
 unit unit-asan build/asan
 unit unit-tsan build/tsan
+((${#native[@]})) || suite model bash test/model/run.sh "${quick[@]}"
 if ! ((${#quick[@]})); then
 	suite valgrind bash test/valgrind.sh
 	suite coverage bash test/coverage.sh

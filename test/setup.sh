@@ -25,7 +25,7 @@ declare -A packages=(
 		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
 		ibverbs-utils rdmacm-utils'
 	[check]='clang clang-format sparse g++ valgrind dpkg-dev file dkms
-		debootstrap jq'
+		debootstrap jq spin'
 )
 
 case "${1-}" in
