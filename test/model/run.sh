@@ -84,8 +84,10 @@ holds()
 # why: what pan or the tools have said
 why()
 {
-	{ grep -hE '^pan|[Nn]ot completed' out || tail -n 1 out log; } 2>/dev/null |
-		head -n 1
+	{
+		grep -hE '^pan:1:|^(pan: )?error|too small|out of memory' out ||
+			echo "no result: see the log"
+	} 2>/dev/null | head -n 1
 }
 
 # found NAME KIND: it must be what was looked for
