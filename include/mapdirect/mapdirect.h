@@ -206,9 +206,10 @@ int md_query(struct md_context *ctx, int fd, off_t offset, size_t length,
 /* ---- map -------------------------------------------------------------- */
 
 /* md_map_attr.flags */
-#define MD_MAP_ALLOCATE (1U << 0) /* allocate and write zeroes through holes */
-#define MD_MAP_RESTORE (1U << 1)  /* lease and register again after each break */
-#define MD_MAP_PROGRESS (1U << 2) /* report MD_EVENT_POPULATE */
+#define MD_MAP_ALLOCATE (1U << 0)  /* allocate and write zeroes through holes */
+#define MD_MAP_RESTORE (1U << 1)   /* lease and register again after each break */
+#define MD_MAP_PROGRESS (1U << 2)  /* report MD_EVENT_POPULATE */
+#define MD_MAP_ON_DEMAND (1U << 3) /* the same as RESTORE when a peer waits for it */
 
 /**
  * struct md_map_attr - settings of a map

@@ -444,11 +444,14 @@ static void take_notices(struct md_map *map)
 	}
 }
 
-static void take_request(struct md_map *map)
+static void take_request(struct md_map *map, atomic_bool *asked, enum md__in what)
 {
+	if (!atomic_load(asked))
+		return;
 	pthread_mutex_lock(&map->lock);
-	if (atomic_exchange(&map->restore_asked, false))
-		feed(map, (struct md__input){ .what = MD__IN_RESTORE, .now = md__now() });
+	if (atomic_exchange(asked, false))
+		feed(map, (struct md__input){
+				  .what = what, .now = md__now(), .random = (uint32_t)md__now() });
 	pthread_mutex_unlock(&map->lock);
 }
 
@@ -457,8 +460,8 @@ void md__driver_turn(struct md_map *map)
 	uint64_t timer = atomic_load(&map->timer);
 
 	/* In this order: what was asked of a live map says nothing of its break. */
-	if (atomic_load(&map->restore_asked))
-		take_request(map);
+	take_request(map, &map->restore_asked, MD__IN_RESTORE);
+	take_request(map, &map->want_asked, MD__IN_WANT);
 	if (atomic_exchange(&map->readable, false))
 		take_notices(map);
 	pthread_mutex_lock(&map->lock);
@@ -476,7 +479,8 @@ int md__driver_start(struct md_map *map)
 	unsigned int act;
 
 	pthread_mutex_lock(&map->lock);
-	act = md__engine_start(&map->engine, map->restore, ctx->budget_ns, ctx->fit_limit_ns);
+	act = md__engine_start(&map->engine, map->restore, map->on_demand, ctx->budget_ns,
+			       ctx->fit_limit_ns);
 	run(map, act, md__now());
 	pthread_mutex_unlock(&map->lock);
 	map->lease.restored = true;
@@ -490,6 +494,7 @@ void md__driver_release(struct md_map *map)
 	uint64_t now = md__now();
 
 	atomic_store(&map->restore_asked, false);
+	atomic_store(&map->want_asked, false);
 	if (map->engine.state == MD__LIVE) {
 		map->cause = (struct md__cause){ .reason = MD_REASON_RELEASE };
 		map->timeline = (struct md_timeline){ .broken = now, .noticed = now };

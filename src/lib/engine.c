@@ -43,6 +43,7 @@ static unsigned int want(struct md__engine *e, const struct md__input *in)
 {
 	(void)in;
 	e->wanted = true;
+	e->by_choice = false;
 	return 0;
 }
 
@@ -50,6 +51,15 @@ static unsigned int unwant(struct md__engine *e, const struct md__input *in)
 {
 	(void)in;
 	e->wanted = false;
+	e->by_choice = true;
+	return 0;
+}
+
+static unsigned int hear_peer(struct md__engine *e, const struct md__input *in)
+{
+	(void)in;
+	if (e->on_demand && !e->by_choice)
+		e->wanted = true;
 	return 0;
 }
 
@@ -74,9 +84,16 @@ static unsigned int rest(struct md__engine *e, const struct md__input *in)
 	e->state = MD__RELEASED;
 	e->wanted = false;
 	e->timer = 0;
-	e->pause = 0;
+	if (!e->on_demand) /* peers that ask again and again are paced */
+		e->pause = 0;
 	e->unfit_since = 0;
 	return 0;
+}
+
+static unsigned int rest_by_choice(struct md__engine *e, const struct md__input *in)
+{
+	unwant(e, in);
+	return rest(e, in);
 }
 
 /* The pause is over, if there was one: only open uses still hold it back. */
@@ -106,9 +123,15 @@ static unsigned int backoff_done(struct md__engine *e, const struct md__input *i
 	return e->timer ? 0 : acquire_if_idle(e, in);
 }
 
+static unsigned int restore_later(struct md__engine *e, const struct md__input *in)
+{
+	hear_peer(e, in);
+	return e->wanted ? back_off(e, in) : 0;
+}
+
 static unsigned int restore_now(struct md__engine *e, const struct md__input *in)
 {
-	e->wanted = true;
+	want(e, in);
 	e->timer = 0;
 	return acquire_if_idle(e, in);
 }
@@ -215,6 +238,7 @@ static unsigned int registered(struct md__engine *e, const struct md__input *in)
 	e->started = true;
 	e->shown = true;
 	e->wanted = e->restore;
+	e->by_choice = false;
 	e->live_since = in->now;
 	e->unfit_since = 0;
 	return MD__DO_OPEN | restored;
@@ -285,7 +309,7 @@ static unsigned int live_break(struct md__engine *e, const struct md__input *in)
 
 static unsigned int live_release(struct md__engine *e, const struct md__input *in)
 {
-	e->wanted = false;
+	unwant(e, in);
 	return recall(e, in);
 }
 
@@ -333,6 +357,7 @@ static unsigned int live_revoked(struct md__engine *e, const struct md__input *i
  */
 static const handler table[MD__STATES][MD__INS] = {
 	[MD__ACQUIRING] = {
+		[MD__IN_WANT] = hear_peer,
 		[MD__IN_LEASED] = leased,
 		[MD__IN_LEASE_BUSY] = lease_busy,
 		[MD__IN_LEASE_UNFIT] = unfit,
@@ -342,6 +367,7 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_DONE] = done,
 	},
 	[MD__REGISTERING] = {
+		[MD__IN_WANT] = hear_peer,
 		[MD__IN_REGISTERED] = registered,
 		[MD__IN_REG_FAILED] = reg_failed,
 		[MD__IN_BREAK] = undo_break,
@@ -351,6 +377,7 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_DONE] = done,
 	},
 	[MD__LIVE] = {
+		[MD__IN_WANT] = ignore,
 		[MD__IN_BREAK] = live_break,
 		[MD__IN_REVOKED] = live_revoked,
 		[MD__IN_RELEASE] = live_release,
@@ -358,6 +385,7 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_DONE] = ignore,
 	},
 	[MD__RECALLING] = {
+		[MD__IN_WANT] = hear_peer,
 		[MD__IN_BREAK] = recall_break,
 		[MD__IN_REVOKED] = recall_revoked,
 		[MD__IN_RELEASE] = unwant,
@@ -366,6 +394,7 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_TIMER] = recall_timer,
 	},
 	[MD__DEREG] = {
+		[MD__IN_WANT] = hear_peer,
 		[MD__IN_BREAK] = take_deadline,
 		[MD__IN_REVOKED] = note_revoked,
 		[MD__IN_RELEASE] = unwant,
@@ -376,6 +405,7 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_DEREG_FAILED] = try_again,
 	},
 	[MD__RELEASING] = {
+		[MD__IN_WANT] = hear_peer,
 		[MD__IN_BREAK] = take_deadline,
 		[MD__IN_REVOKED] = note_revoked,
 		[MD__IN_RELEASE] = unwant,
@@ -386,31 +416,35 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_PINNED] = try_again,
 	},
 	[MD__BACKOFF] = {
-		[MD__IN_RELEASE] = rest,
+		[MD__IN_WANT] = ignore,
+		[MD__IN_RELEASE] = rest_by_choice,
 		[MD__IN_RESTORE] = restore_now,
 		[MD__IN_DONE] = backoff_done,
 		[MD__IN_TIMER] = acquire_if_idle,
 	},
 	[MD__RELEASED] = {
-		[MD__IN_RELEASE] = ignore,
+		[MD__IN_RELEASE] = unwant,
 		[MD__IN_RESTORE] = restore_now,
+		[MD__IN_WANT] = restore_later,
 		[MD__IN_DONE] = done,
 	},
 	[MD__LOST] = {
+		[MD__IN_WANT] = ignore,
 		[MD__IN_RELEASE] = ignore,
 		[MD__IN_RESTORE] = ignore,
 		[MD__IN_DONE] = done,
 	},
 };
 
-unsigned int md__engine_start(struct md__engine *e, bool restore, uint64_t budget_ns,
-			      uint64_t fit_limit_ns)
+unsigned int md__engine_start(struct md__engine *e, bool restore, bool on_demand,
+			      uint64_t budget_ns, uint64_t fit_limit_ns)
 {
 	*e = (struct md__engine){
 		.state = MD__ACQUIRING,
 		.budget = budget_ns,
 		.fit_limit = fit_limit_ns,
 		.restore = restore,
+		.on_demand = on_demand,
 		.wanted = true,
 	};
 	return MD__DO_ACQUIRE;
@@ -466,6 +500,7 @@ const char *md__engine_in_str(enum md__in in)
 		[MD__IN_REVOKED] = "REVOKED",
 		[MD__IN_RELEASE] = "RELEASE",
 		[MD__IN_RESTORE] = "RESTORE",
+		[MD__IN_WANT] = "WANT",
 		[MD__IN_DONE] = "DONE",
 		[MD__IN_TIMER] = "TIMER",
 		[MD__IN_DEREGISTERED] = "DEREGISTERED",

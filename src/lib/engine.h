@@ -54,6 +54,7 @@ enum md__in {
 	MD__IN_REVOKED,	      /* the kernel shut the lease's mapping */
 	MD__IN_RELEASE,	      /* md_release() */
 	MD__IN_RESTORE,	      /* md_restore() */
+	MD__IN_WANT,	      /* a peer waits for a grant of the map */
 	MD__IN_DONE,	      /* with @parties */
 	MD__IN_TIMER,
 	MD__IN_DEREGISTERED, /* no region of the map is registered */
@@ -121,8 +122,10 @@ struct md__engine {
 	uint64_t budget;    /* longest wait in RECALLING, ns */
 	uint64_t fit_limit; /* longest try with a file that does not fit, ns */
 	bool restore;	    /* MD_MAP_RESTORE */
+	bool on_demand;	    /* MD_MAP_ON_DEMAND */
 
 	bool wanted;	      /* lease again once released (or go on acquiring) */
+	bool by_choice;	      /* md_release() ended the lease: peers are not heard */
 	bool shown;	      /* the application has seen this generation live */
 	bool started;	      /* it has seen any generation live */
 	bool revoked;	      /* this break ended in MD__IN_REVOKED */
@@ -140,14 +143,15 @@ struct md__engine {
  * md__engine_start - begin with the first acquire
  * @e:          filled in
  * @restore:    MD_MAP_RESTORE
+ * @on_demand:  MD_MAP_ON_DEMAND
  * @budget_ns:  drain budget
  * @fit_limit_ns: restore limit
  *
  * Returns the first actions: MD__DO_ACQUIRE. If this first acquire does not
  * lead to LIVE, the engine ends in LOST without an event (md_map() fails).
  */
-unsigned int md__engine_start(struct md__engine *e, bool restore, uint64_t budget_ns,
-			      uint64_t fit_limit_ns);
+unsigned int md__engine_start(struct md__engine *e, bool restore, bool on_demand,
+			      uint64_t budget_ns, uint64_t fit_limit_ns);
 
 /**
  * md__engine_step - take one input

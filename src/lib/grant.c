@@ -288,6 +288,16 @@ void md__grants_answer(struct md_peer *peer, const struct md__msg *msg, uint64_t
 	free_if_done(grant);
 }
 
+void md__grants_wanted(struct md_peer *peer, const struct md__region_msg *msg)
+{
+	struct md_grant *grant = md__grant_find(peer, msg->region);
+
+	if (!grant || !grant->mr)
+		return;
+	atomic_store(&grant->mr->pub.map->want_asked, true);
+	md__service_wake(peer->ctx);
+}
+
 static void step_all(struct md_peer *peer, enum md__offer_in what, uint64_t now)
 {
 	struct md_grant *grant, *next;

@@ -59,12 +59,13 @@ struct md_grant *md__grant_find(struct md_peer *peer, uint64_t region);
 /*
  * Of one peer, with its lock.
  * next: fill in what is due, if anything is; bulk is what may wait.
- * answer: take an answer of the peer.
+ * answer: take an answer of the peer; wanted: it waits for a grant.
  * The rest: the link is open again; the session is over; the peer broke the rules;
  * when to look again, 0: never; and look.
  */
 bool md__grants_next(struct md_peer *peer, struct md__msg *msg, bool bulk, uint64_t now);
 void md__grants_answer(struct md_peer *peer, const struct md__msg *msg, uint64_t now);
+void md__grants_wanted(struct md_peer *peer, const struct md__region_msg *msg);
 void md__grants_reopened(struct md_peer *peer, uint64_t now);
 void md__grants_gone(struct md_peer *peer, uint64_t now);
 void md__grants_accuse(struct md_peer *peer);

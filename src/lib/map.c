@@ -108,8 +108,14 @@ void md__map_free_all(struct md__maps *maps)
 
 static int check_attr(const struct md_map_attr *attr)
 {
-	if (attr->flags & ~(MD_MAP_ALLOCATE | MD_MAP_RESTORE | MD_MAP_PROGRESS))
+	const uint32_t known =
+		MD_MAP_ALLOCATE | MD_MAP_RESTORE | MD_MAP_PROGRESS | MD_MAP_ON_DEMAND;
+
+	if (attr->flags & ~known)
 		return md__fail(EINVAL, "md_map_attr.flags: unknown bits in 0x%x", attr->flags);
+	if (attr->flags & MD_MAP_RESTORE && attr->flags & MD_MAP_ON_DEMAND)
+		return md__fail(EINVAL, "md_map_attr.flags: MD_MAP_RESTORE or MD_MAP_ON_DEMAND, "
+					"not both");
 	return 0;
 }
 
@@ -168,6 +174,7 @@ struct md_map *md_map(struct md_context *ctx, int fd, off_t offset, size_t lengt
 		return NULL;
 	map->ops = ops;
 	map->restore = own.flags & MD_MAP_RESTORE;
+	map->on_demand = own.flags & MD_MAP_ON_DEMAND;
 	map->user_data = own.user_data;
 	map->populate.map = map;
 	map->populate.report = own.flags & MD_MAP_PROGRESS;

@@ -48,6 +48,7 @@ struct md_map {
 	const struct md__lease_ops *ops;
 	struct md__range range; /* its fd is the library's own */
 	bool restore;		/* MD_MAP_RESTORE */
+	bool on_demand;		/* MD_MAP_ON_DEMAND */
 	void *user_data;
 
 	/* Protected by the context's list_lock; see service.h. */
@@ -57,6 +58,7 @@ struct md_map {
 
 	/* Read and written by anybody. */
 	atomic_bool restore_asked;	   /* md_restore() */
+	atomic_bool want_asked;		   /* by a peer */
 	_Atomic uint64_t timer;		   /* the engine's, for the service */
 	_Atomic int state;		   /* enum md_map_state */
 	_Atomic int stage;		   /* enum md__lease_stage */

@@ -301,6 +301,9 @@ static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *
 	case MD__MSG_RELEASE:
 		md__grants_answer(peer, msg, md__now());
 		return 0;
+	case MD__MSG_WANT:
+		md__grants_wanted(peer, &msg->region);
+		return 0;
 	case MD__MSG_PERSIST_REQ:
 		return md__flush_take(peer, &msg->persist_req);
 	case MD__MSG_PERSIST_RSP:

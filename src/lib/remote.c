@@ -14,6 +14,9 @@
 #include "remote.h"
 #include "service.h"
 
+/* While a caller waits, the holder is asked so often. */
+#define WANT_AGAIN (1 * MD__SEC)
+
 /* ---- events ------------------------------------------------------------- */
 
 static void post(struct md__remote *r, enum md__remote_slot slot, enum md_event_type type,
@@ -229,11 +232,26 @@ static const struct {
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
+static bool next_want(struct md__remote *r, struct md__msg *msg)
+{
+	if (!r->want_due)
+		return false;
+	r->want_due = false;
+	msg->type = MD__MSG_WANT;
+	msg->region = (struct md__region_msg){
+		.region = r->region,
+		.generation = r->hold.generation,
+	};
+	return true;
+}
+
 bool md__remotes_next(struct md_peer *peer, struct md__msg *msg, bool bulk)
 {
 	struct md__remote *r;
 
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
+		if (bulk && next_want(r, msg))
+			return true;
 		for (size_t i = 0; r->hold.due && i < COUNT(order); i++) {
 			if (order[i].bulk != bulk || !(r->hold.due & order[i].due))
 				continue;
@@ -258,8 +276,10 @@ void md__remotes_reopened(struct md_peer *peer)
 {
 	struct md__remote *r;
 
-	TAILQ_FOREACH(r, &peer->remotes, remotes)
+	TAILQ_FOREACH(r, &peer->remotes, remotes) {
+		r->want_due = r->waiters;
 		step(r, (struct md__hold_input){ .what = MD__HOLD_IN_OPEN }, NULL, 0, NULL);
+	}
 }
 
 void md__remotes_lost(struct md_peer *peer, int error, const char *why)
@@ -388,36 +408,55 @@ static int look(const struct md__remote *r)
 	}
 }
 
-static int wait_with_thread(struct md__remote *r, uint64_t end)
+static bool has_news(struct md__remote *r)
 {
-	const struct timespec until = {
-		.tv_sec = (time_t)(end / MD__SEC),
-		.tv_nsec = (long)(end % MD__SEC),
-	};
-	struct md_peer *peer = r->pub.peer;
-	int late = 0, err;
+	bool news;
 
-	pthread_mutex_lock(&peer->lock);
-	while ((err = look(r)) == EAGAIN && !late)
-		late = pthread_cond_timedwait(&peer->changed, &peer->lock, &until);
-	pthread_mutex_unlock(&peer->lock);
-	return err;
+	pthread_mutex_lock(&r->pub.peer->lock);
+	news = look(r) != EAGAIN;
+	pthread_mutex_unlock(&r->pub.peer->lock);
+	return news;
 }
 
-/* The caller's thread is the one that has to move things on. */
-static int wait_by_processing(struct md__remote *r, uint64_t end)
+/*
+ * With the peer's lock, which is let go meanwhile: wait a while. The grant may come
+ * and go without our noticing, so the holder is asked once in that while.
+ */
+static void wait_a_while(struct md__remote *r, uint64_t end)
+{
+	struct md_peer *peer = r->pub.peer;
+	uint64_t while_end = md__now() + WANT_AGAIN;
+	struct timespec until;
+
+	r->want_due = true;
+	md__peer_kick(peer);
+	if (end < while_end)
+		while_end = end;
+	if (peer->ctx->flags & MD_OPEN_NO_THREAD) {
+		/* The caller's thread is the one that has to move things on. */
+		pthread_mutex_unlock(&peer->lock);
+		while (md__service_help(peer->ctx) < while_end && !has_news(r))
+			;
+		pthread_mutex_lock(&peer->lock);
+		return;
+	}
+	until.tv_sec = (time_t)(while_end / MD__SEC);
+	until.tv_nsec = (long)(while_end % MD__SEC);
+	pthread_cond_timedwait(&peer->changed, &peer->lock, &until);
+}
+
+static int wait_until(struct md__remote *r, uint64_t end)
 {
 	struct md_peer *peer = r->pub.peer;
 	int err;
 
-	for (;;) {
-		pthread_mutex_lock(&peer->lock);
-		err = look(r);
-		pthread_mutex_unlock(&peer->lock);
-		if (err != EAGAIN || md__now() >= end)
-			return err;
-		md__service_help(peer->ctx);
-	}
+	pthread_mutex_lock(&peer->lock);
+	r->waiters++;
+	while ((err = look(r)) == EAGAIN && md__now() < end)
+		wait_a_while(r, end);
+	r->waiters--;
+	pthread_mutex_unlock(&peer->lock);
+	return err;
 }
 
 int md_remote_wait(struct md_remote *remote, int timeout_ms)
@@ -433,10 +472,7 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms)
 		return md__fail_forked();
 	if (timeout_ms >= 0)
 		end = md__now() + (uint64_t)timeout_ms * MD__MSEC;
-	if (r->ctx->flags & MD_OPEN_NO_THREAD)
-		err = wait_by_processing(r, end);
-	else
-		err = wait_with_thread(r, end);
+	err = wait_until(r, end);
 	if (err == EAGAIN)
 		return md__fail(ETIMEDOUT, "the remote range is still recalled after %d ms",
 				timeout_ms);

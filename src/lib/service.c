@@ -229,7 +229,7 @@ int md_process(struct md_context *ctx)
 	return 0;
 }
 
-void md__service_help(struct md_context *ctx)
+uint64_t md__service_help(struct md_context *ctx)
 {
 	struct pollfd pfd = { .fd = ctx->fd[MD__FD_EPOLL], .events = POLLIN };
 
@@ -237,6 +237,7 @@ void md__service_help(struct md_context *ctx)
 	/* Events that nobody fetches keep it readable. */
 	if (poll(&pfd, 1, HELP_MS) > 0)
 		poll(NULL, 0, 1);
+	return md__now();
 }
 
 /* ---- the thread -------------------------------------------------------- */

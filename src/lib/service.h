@@ -20,9 +20,9 @@ void md__service_stop(struct md_context *ctx);
 
 /*
  * For calls that wait, in a context without a thread: do what is due, then wait a
- * little for more.
+ * little for more. Returns the time.
  */
-void md__service_help(struct md_context *ctx);
+uint64_t md__service_help(struct md_context *ctx);
 
 /* Have every map looked at soon. From anywhere, with any lock held. */
 void md__service_wake(struct md_context *ctx);

@@ -103,6 +103,7 @@ MEMBER(md_query_result, by_name_reason, 308, 256);
 VALUE(MD_MAP_ALLOCATE, 1);
 VALUE(MD_MAP_RESTORE, 2);
 VALUE(MD_MAP_PROGRESS, 4);
+VALUE(MD_MAP_ON_DEMAND, 8);
 
 SIZE(md_map_attr, 32);
 MEMBER(md_map_attr, size, 0, 8);

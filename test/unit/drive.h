@@ -48,7 +48,7 @@ static inline unsigned int feed_timer(void)
 static inline void start(bool restore)
 {
 	now = 1000 * SEC;
-	CU_ASSERT_EQUAL(md__engine_start(&eng, restore, BUDGET, FIT_LIMIT), MD__DO_ACQUIRE);
+	CU_ASSERT_EQUAL(md__engine_start(&eng, restore, false, BUDGET, FIT_LIMIT), MD__DO_ACQUIRE);
 }
 
 /* Brings a map that was live before into a state; with MD_MAP_RESTORE. */

@@ -72,6 +72,94 @@ static void restore__asked_in_a_break__follows_the_release(void)
 	CU_ASSERT_EQUAL(eng.state, MD__BACKOFF);
 }
 
+/* From LIVE to what follows the release, as quickly as can be. */
+static void break_at_once(void)
+{
+	feed_break(now, now + SEC);
+	feed_done(ALL);
+	feed(MD__IN_DEREGISTERED);
+	feed(MD__IN_RELEASED);
+}
+
+static void start_on_demand(void)
+{
+	now = 1000 * SEC;
+	md__engine_start(&eng, false, true, BUDGET, FIT_LIMIT);
+	feed(MD__IN_LEASED);
+	feed(MD__IN_REGISTERED);
+}
+
+static void want__on_demand__restored_after_a_pause(void)
+{
+	start_on_demand();
+	break_at_once();
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+	CU_ASSERT_EQUAL(feed(MD__IN_WANT), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__BACKOFF);
+	CU_ASSERT(eng.timer > now);
+	CU_ASSERT_EQUAL(feed_timer(), MD__DO_ACQUIRE);
+}
+
+static void want__in_the_break__restored_after_it(void)
+{
+	start_on_demand();
+	feed_break(now, now + SEC);
+	feed(MD__IN_WANT);
+	feed_done(ALL);
+	feed(MD__IN_DEREGISTERED);
+	CU_ASSERT_EQUAL(feed(MD__IN_RELEASED), MD__EV_RELEASED);
+	CU_ASSERT_EQUAL(eng.state, MD__BACKOFF);
+}
+
+/* A peer that wants it back each time at once is paced like any other storm. */
+static void want__again_and_again__pauses_grow(void)
+{
+	uint64_t pause = 0;
+
+	start_on_demand();
+	for (int i = 0; i < 10; i++) {
+		break_at_once();
+		feed_in((struct md__input){ .what = MD__IN_WANT });
+		CU_ASSERT(eng.timer - now >= pause);
+		pause = eng.timer - now;
+		feed_timer();
+		feed(MD__IN_LEASED);
+		feed(MD__IN_REGISTERED);
+	}
+	CU_ASSERT(pause > 100 * MSEC);
+}
+
+static void want__released_by_choice__is_not_heard(void)
+{
+	start_on_demand();
+	feed(MD__IN_RELEASE);
+	feed(MD__IN_WANT);
+	feed_done(ALL);
+	feed(MD__IN_DEREGISTERED);
+	feed(MD__IN_RELEASED);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+	CU_ASSERT_EQUAL(feed(MD__IN_WANT), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+	/* What was a break becomes a choice, too. */
+	feed(MD__IN_RESTORE);
+	feed(MD__IN_LEASED);
+	feed(MD__IN_REGISTERED);
+	break_at_once();
+	feed(MD__IN_RELEASE);
+	feed(MD__IN_WANT);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+}
+
+static void want__not_on_demand__is_not_heard(void)
+{
+	start(false);
+	feed(MD__IN_LEASED);
+	feed(MD__IN_REGISTERED);
+	break_at_once();
+	feed(MD__IN_WANT);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+}
+
 /* Budget over, a use is open: the break goes on, the restore does not. */
 static void reach_released_with_open_use(void)
 {
@@ -297,6 +385,11 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(start__break_before_live__undone_in_silence),
 	UNIT_CASE(restore__without_policy__only_when_asked),
 	UNIT_CASE(restore__asked_in_a_break__follows_the_release),
+	UNIT_CASE(want__on_demand__restored_after_a_pause),
+	UNIT_CASE(want__in_the_break__restored_after_it),
+	UNIT_CASE(want__again_and_again__pauses_grow),
+	UNIT_CASE(want__released_by_choice__is_not_heard),
+	UNIT_CASE(want__not_on_demand__is_not_heard),
 	UNIT_CASE(restore__use_open_past_the_pause__waits_for_it),
 	UNIT_CASE(restore__use_ends_in_the_pause__pause_goes_on),
 	UNIT_CASE(restore__asked_with_open_use__starts_when_it_ends),
