@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Writes each ping by RDMA into the server's file, has it made durable, and reads it
+ * back. When the server takes its range back, the next ping waits until it is
+ * granted again; the connection stays.
+ */
 #include "ping.h"
 
 #include <endian.h>
@@ -8,47 +13,125 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rdma/rdma_verbs.h>
+#include <mapdirect/mapdirect.h>
 
 #include "../common/conn.h"
 
-/* The server may need a while to restore its range after a break. */
-#define RECONNECT_TRIES 100
-#define RECONNECT_PAUSE_US 100000
+#define CONNECT_TRIES 100
+#define CONNECT_PAUSE_US 100000
+#define PATIENCE_MS 60000
 
 struct client {
 	const struct options *opt;
+	struct md_context *ctx;
+	struct md_peer *server;
+	struct md_remote *remote;
+	uint64_t token;
+	uint64_t generation; /* of the grant */
 	struct conn conn;
-	char *source; /* the server reads it */
-	char *sink;   /* the server writes it */
+	char *source; /* a ping as it is sent */
+	char *sink;   /* and as it comes back */
 	struct ibv_mr *source_mr;
 	struct ibv_mr *sink_mr;
+	bool persisted;	   /* the request has ended */
+	int persist_error; /* so */
+	int closed;	   /* the session is over: an errno */
 	unsigned long reconnects;
+	unsigned long recalls;
 };
+
+static int fail(const char *what)
+{
+	const int err = errno;
+
+	fprintf(stderr, "md_ping: %s: %s\n", what, md_errmsg());
+	errno = err;
+	return -1;
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+static void handle_event(struct client *cl, const struct md_event *ev)
+{
+	debug(cl->opt, "client: %s: %s", md_event_str(ev->type), ev->message);
+	switch (ev->type) {
+	case MD_EVENT_GRANTED:
+		cl->remote = ev->remote;
+		cl->generation = ev->generation;
+		break;
+	case MD_EVENT_RECALLED:
+		cl->recalls++;
+		break;
+	case MD_EVENT_PERSISTED:
+		cl->persisted = true;
+		cl->persist_error = ev->error;
+		break;
+	case MD_EVENT_REMOTE_LOST:
+	case MD_EVENT_PEER_CLOSED:
+		cl->closed = ev->error ?: ECONNRESET;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Waits for one event, and takes all that are there. */
+static int handle_events(struct client *cl, int timeout_ms)
+{
+	struct md_event *ev;
+
+	while (!md_get_event(cl->ctx, &ev, timeout_ms)) {
+		handle_event(cl, ev);
+		md_ack_event(ev);
+		timeout_ms = 0;
+	}
+	errno = cl->closed;
+	return errno ? -1 : 0;
+}
+
+static int wait_until_granted(struct client *cl)
+{
+	while (!cl->remote)
+		if (handle_events(cl, 1000))
+			return -1;
+	return 0;
+}
+
+/* ---- the connection that the data takes ---------------------------------- */
 
 static void disconnect(struct client *cl)
 {
 	if (cl->source_mr)
-		rdma_dereg_mr(cl->source_mr);
+		ibv_dereg_mr(cl->source_mr);
 	if (cl->sink_mr)
-		rdma_dereg_mr(cl->sink_mr);
+		ibv_dereg_mr(cl->sink_mr);
 	cl->source_mr = NULL;
 	cl->sink_mr = NULL;
 	conn_close(&cl->conn);
 }
 
-static int connect_server(struct client *cl)
+static int introduce(struct client *cl)
 {
-	struct ibv_pd *pd;
+	const struct ping_msg msg = { .what = htobe32(PING_TOKEN), .token = htobe64(cl->token) };
+	struct ibv_pd *pd = cl->conn.id->pd;
+
+	cl->source_mr = ibv_reg_mr(pd, cl->source, cl->opt->size, 0);
+	cl->sink_mr = ibv_reg_mr(pd, cl->sink, cl->opt->size, IBV_ACCESS_LOCAL_WRITE);
+	if (!cl->source_mr || !cl->sink_mr)
+		return -1;
+	return conn_send(&cl->conn, &msg, sizeof(msg));
+}
+
+static int connect_data(struct client *cl)
+{
 	int err;
 
-	if (conn_connect(&cl->conn, cl->opt->addr, cl->opt->port))
-		return -1;
-	pd = cl->conn.id->pd;
-	cl->source_mr = ibv_reg_mr(pd, cl->source, cl->opt->size, IBV_ACCESS_REMOTE_READ);
-	cl->sink_mr = ibv_reg_mr(pd, cl->sink, cl->opt->size,
-				 IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-	if (cl->source_mr && cl->sink_mr)
+	for (int i = 0; conn_connect(&cl->conn, cl->opt->addr, cl->opt->data_port); i++) {
+		if (i == CONNECT_TRIES)
+			return -1;
+		usleep(CONNECT_PAUSE_US);
+	}
+	if (!introduce(cl))
 		return 0;
 	err = errno;
 	disconnect(cl);
@@ -59,42 +142,78 @@ static int connect_server(struct client *cl)
 static int reconnect(struct client *cl)
 {
 	disconnect(cl);
-	for (int i = 0; i < RECONNECT_TRIES; i++) {
-		if (!connect_server(cl)) {
-			cl->reconnects++;
-			return 0;
-		}
-		usleep(RECONNECT_PAUSE_US);
-	}
+	cl->reconnects++;
+	return connect_data(cl);
+}
+
+/* ---- pings ---------------------------------------------------------------- */
+
+static int transfer(struct client *cl, enum ibv_wr_opcode opcode, const struct ibv_mr *mr)
+{
+	const struct ibv_sge sge = {
+		.addr = (uintptr_t)mr->addr,
+		.length = cl->opt->size,
+		.lkey = mr->lkey,
+	};
+
+	if (conn_post_rdma(&cl->conn, opcode, &sge, cl->remote->addr, cl->remote->rkey))
+		return -1;
+	return conn_reap(&cl->conn, 1);
+}
+
+static int persist(struct client *cl, unsigned long n)
+{
+	cl->persisted = false;
+	if (md_persist_remote(cl->remote, 0, cl->opt->size, n))
+		return fail("md_persist_remote");
+	while (!cl->persisted)
+		if (handle_events(cl, -1))
+			return -1;
+	/* ESTALE: we were fenced, and the connection is to be made again */
+	errno = cl->persist_error == ESTALE ? ENOTCONN : cl->persist_error;
+	return errno ? -1 : 0;
+}
+
+/* The server looks at it, if it is to, and answers. */
+static int ask_server(struct client *cl, unsigned long n)
+{
+	const struct ping_msg msg = {
+		.what = htobe32(PING_CHECK),
+		.size = htobe32(cl->opt->size),
+		.number = htobe64(n),
+		.generation = htobe64(cl->generation),
+	};
+	struct ping_msg answer;
+
+	if (conn_send(&cl->conn, &msg, sizeof(msg)) ||
+	    conn_wait(&cl->conn, &answer, sizeof(answer)))
+		return -1;
+	if (be32toh(answer.what) == PING_GOOD)
+		return 0;
+	fprintf(stderr, "md_ping: ping %lu is not in the server's file\n", n);
+	errno = EBADMSG;
 	return -1;
 }
 
-/* Offer a buffer and wait until the server is done with it. */
-static int offer(struct client *cl, const struct ibv_mr *mr)
+static int use_grant(struct client *cl, unsigned long n)
 {
-	const struct advert advert = {
-		.addr = htobe64((uintptr_t)mr->addr),
-		.rkey = htobe32(mr->rkey),
-		.size = htobe32(cl->opt->size),
-	};
-	struct advert answer;
-
-	if (conn_send(&cl->conn, &advert, sizeof(advert)))
+	if (cl->opt->size > cl->remote->length) {
+		fprintf(stderr, "md_ping: the server's range has %llu bytes: it needs -S %zu\n",
+			(unsigned long long)cl->remote->length, cl->opt->size);
+		errno = EMSGSIZE;
 		return -1;
-	return conn_wait(&cl->conn, &answer, sizeof(answer));
+	}
+	if (transfer(cl, IBV_WR_RDMA_WRITE, cl->source_mr) || persist(cl, n) ||
+	    transfer(cl, IBV_WR_RDMA_READ, cl->sink_mr))
+		return -1;
+	return ask_server(cl, n);
 }
 
-/* 0, or -1: EBADMSG for wrong bytes, ENOTCONN when the connection broke. */
-static int ping(struct client *cl, unsigned long n)
+static int check_sink(struct client *cl, unsigned long n)
 {
 	const size_t size = cl->opt->size;
-	size_t at;
+	const size_t at = cl->opt->validate ? ping_check(cl->sink, size, n) : size;
 
-	ping_fill(cl->source, size, n);
-	memset(cl->sink, 0xff, size);
-	if (offer(cl, cl->source_mr) || offer(cl, cl->sink_mr))
-		return -1;
-	at = cl->opt->validate ? ping_check(cl->sink, size, n) : size;
 	if (at < size) {
 		fprintf(stderr, "md_ping: ping %lu: byte %zu came back as 0x%02x\n", n, at,
 			(unsigned char)cl->sink[at]);
@@ -104,6 +223,33 @@ static int ping(struct client *cl, unsigned long n)
 	if (cl->opt->print)
 		printf("ping data: %.*s\n", (int)size, cl->sink);
 	return 0;
+}
+
+/* Begins a use of the range, as soon as it is granted. */
+static int get_range(struct client *cl)
+{
+	while (md_remote_get(cl->remote)) {
+		if (errno != EAGAIN || md_remote_wait(cl->remote, PATIENCE_MS))
+			return fail("the range is not granted");
+	}
+	if (!handle_events(cl, 0))
+		return 0;
+	md_remote_put(cl->remote);
+	return -1;
+}
+
+/* 0, or -1: EBADMSG for wrong bytes, ENOTCONN when the connection broke. */
+static int ping(struct client *cl, unsigned long n)
+{
+	int ret;
+
+	ping_fill(cl->source, cl->opt->size, n);
+	memset(cl->sink, 0xff, cl->opt->size);
+	if (get_range(cl))
+		return -1;
+	ret = use_grant(cl, n) ?: check_sink(cl, n);
+	md_remote_put(cl->remote);
+	return ret;
 }
 
 static int ping_all(struct client *cl)
@@ -122,6 +268,31 @@ static int ping_all(struct client *cl)
 	return 0;
 }
 
+static int start(struct client *cl)
+{
+	const struct md_connect_attr attr = {
+		.size = sizeof(attr),
+		.private_data = &cl->token,
+		.private_len = sizeof(cl->token),
+	};
+
+	cl->token = ping_token();
+	cl->ctx = md_open(NULL);
+	if (!cl->ctx)
+		return fail("md_open");
+	cl->server = md_connect(cl->ctx, cl->opt->addr, cl->opt->port, &attr);
+	if (!cl->server)
+		return fail("md_connect");
+	return connect_data(cl) || wait_until_granted(cl) ? -1 : 0;
+}
+
+static void stop(struct client *cl)
+{
+	disconnect(cl);
+	if (md_peer_close(cl->server) || md_close(cl->ctx))
+		fail("close");
+}
+
 int run_client(const struct options *opt)
 {
 	struct client cl = {
@@ -133,15 +304,17 @@ int run_client(const struct options *opt)
 
 	if (!cl.source || !cl.sink)
 		perror("md_ping: malloc");
-	else if (connect_server(&cl))
+	else if (start(&cl))
 		perror("md_ping: connect");
 	else if (ping_all(&cl))
 		perror("md_ping: ping");
 	else
 		ret = 0;
+	handle_events(&cl, 0);
 	if (!ret)
-		printf("%lu pings, %lu reconnections\n", opt->count, cl.reconnects);
-	disconnect(&cl);
+		printf("%lu pings, %lu recalls, %lu reconnections\n", opt->count, cl.recalls,
+		       cl.reconnects);
+	stop(&cl);
 	free(cl.source);
 	free(cl.sink);
 	return ret;

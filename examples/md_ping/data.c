@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 /* rping's characters, 'A' to 'z', starting one further in each ping */
 #define FIRST 65
@@ -31,12 +33,13 @@ void ping_fill(char *buf, size_t size, unsigned long n)
 		buf[i] = byte_at(name, named, size, n, i);
 }
 
-int ping_number(const char *buf, size_t size, unsigned long *n)
+uint64_t ping_token(void)
 {
-	char name[PING_MIN_SIZE] = "";
+	uint64_t token = 0;
 
-	memcpy(name, buf, size < sizeof(name) ? size : sizeof(name) - 1);
-	return sscanf(name, "rdma-ping-%lu: ", n) == 1 ? 0 : -1;
+	if (getrandom(&token, sizeof(token), 0) != sizeof(token))
+		token = (uint64_t)getpid();
+	return token;
 }
 
 size_t ping_check(const char *buf, size_t size, unsigned long n)

@@ -18,7 +18,7 @@ static const char usage_text[] =
 	"  -s             server; its buffer is a range of FILE\n"
 	"  -c             client\n"
 	"  -a ADDRESS     the server's address, that of an RDMA device\n"
-	"  -p PORT        the server's port (" DEFAULT_PORT ")\n"
+	"  -p PORT        the server's port (" DEFAULT_PORT "), the next one is used, too\n"
 	"  -C COUNT       client: how many pings (without end)\n"
 	"  -S SIZE        bytes in a ping (64); server: the default of --length\n"
 	"  -v             print the data of each ping\n"
@@ -47,6 +47,17 @@ static unsigned long number(const char *text, const char *what)
 	return n;
 }
 
+static const char *port_after(const char *port)
+{
+	static char text[8];
+	const unsigned long n = number(port, "-p wants a number");
+
+	if (!n || n >= 65535)
+		usage("-p is out of range");
+	snprintf(text, sizeof(text), "%lu", n + 1);
+	return text;
+}
+
 static void check(struct options *opt)
 {
 	if (opt->server == opt->client)
@@ -57,6 +68,7 @@ static void check(struct options *opt)
 		usage("the server needs -f");
 	if (opt->size < PING_MIN_SIZE || opt->size > SIZE_LIMIT)
 		usage("-S is too small or too large");
+	opt->data_port = port_after(opt->port);
 	if (!opt->length)
 		opt->length = opt->size;
 	if (opt->length < opt->size)

@@ -15,8 +15,9 @@ struct options {
 	bool validate; /* -V */
 	bool debug;    /* -d */
 	const char *addr;
-	const char *port;
-	unsigned long count; /* 0: without end */
+	const char *port;      /* of the session */
+	const char *data_port; /* the one after it */
+	unsigned long count;   /* 0: without end */
 	size_t size;
 	const char *file;
 	off_t offset;
@@ -30,14 +31,22 @@ void parse_options(struct options *opt, int argc, char **argv);
 __attribute__((format(printf, 2, 3))) void debug(const struct options *opt, const char *fmt, ...);
 
 /*
- * The one message, as rping has it, big endian: a buffer of the client that
- * the server shall read from (odd messages) or write to (even messages). The
- * server answers each with one whose content does not matter.
+ * The messages on the connection that the data takes, big endian. It is the
+ * client's of the session that was asked for with the same token.
  */
-struct advert {
-	uint64_t addr;
-	uint32_t rkey;
+enum ping_what {
+	PING_TOKEN = 1, /* client, at first: whose connection this is */
+	PING_CHECK,	/* client: is ping @number of @size bytes in the file? */
+	PING_GOOD,	/* server: yes, or it cannot tell any more */
+	PING_BAD,	/* server: no */
+};
+
+struct ping_msg {
+	uint32_t what;
 	uint32_t size;
+	uint64_t token;
+	uint64_t number;
+	uint64_t generation; /* of the grant under which it was written */
 };
 
 /* Ping @n: its name as text, then printable characters, then a NUL. */
@@ -45,11 +54,11 @@ struct advert {
 
 void ping_fill(char *buf, size_t size, unsigned long n);
 
-/* Which ping a buffer claims to be: 0, or -1 if it is none. */
-int ping_number(const char *buf, size_t size, unsigned long *n);
-
 /* Offset of the first byte that is not ping @n's, @size if all are. */
 size_t ping_check(const char *buf, size_t size, unsigned long n);
+
+/* A number that no other client has. */
+uint64_t ping_token(void);
 
 /* Exit codes. */
 int run_server(const struct options *opt);

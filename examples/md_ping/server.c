@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The server's buffer is a leased range of a file. Only the server's own RDMA
- * requests touch it, each inside a use of the map. When the lease is broken the
- * server ends the connection; the client comes back and repeats its ping.
+ * The server's buffer is a leased range of a file, granted to one client. What a
+ * lease break needs is done by the library: the client is told, and waited for.
  */
 #include "ping.h"
 
@@ -11,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -23,7 +23,7 @@
 #define RETRY_MS 10
 #define LEASE_TRIES 1000 /* somebody may be at work on the file */
 
-/* A client that was hung up on comes back at once, or it was through. */
+/* A client whose session has lost its connection comes back within this, or is gone. */
 #define RETURN_MS 15000
 
 struct server {
@@ -33,13 +33,15 @@ struct server {
 	struct md_context *ctx;
 	struct md_map *map;
 	struct md_mr *mr;
-	struct rdma_cm_id *listener;
+	struct md_listener *sessions;
+	struct md_peer *client;
+	uint64_t token; /* the client's */
+	struct md_grant *grant;
+	struct rdma_cm_id *listener; /* for its data */
 	struct conn conn;
 	bool connected;
+	bool attached;	   /* the client has introduced its connection */
 	int64_t return_by; /* ms on now(): until then the client may come back; or 0 */
-	struct advert advert;
-	bool asked; /* advert waits for an answer */
-	bool sink;  /* it offers the buffer to write to */
 	bool done;
 };
 
@@ -60,6 +62,8 @@ static int64_t now(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+/* ---- start ---------------------------------------------------------------- */
+
 static int open_file(struct server *s)
 {
 	const struct options *opt = s->opt;
@@ -75,153 +79,6 @@ static int open_file(struct server *s)
 	return s->check ? 0 : -1;
 }
 
-static int accept_client(struct server *s)
-{
-	if (conn_accept(&s->conn, s->listener)) {
-		perror("md_ping: accept");
-		return 0;
-	}
-	if (md_attach_qp(s->map, s->conn.id->qp, NULL))
-		return fail("md_attach_qp");
-	s->connected = true;
-	s->return_by = 0;
-	s->sink = false;
-	debug(s->opt, "server: client connected");
-	return 0;
-}
-
-static void drop_client(struct server *s)
-{
-	if (!s->connected)
-		return;
-	s->asked = false;
-	md_detach_qp(s->map, s->conn.id->qp);
-	conn_close(&s->conn);
-	s->connected = false;
-	s->return_by = now() + RETURN_MS;
-}
-
-static void stop(struct server *s)
-{
-	drop_client(s);
-	md_dereg_mr(s->mr);
-	if (md_unmap(s->map))
-		fail("md_unmap");
-	else
-		md_close(s->ctx);
-	if (s->listener)
-		rdma_destroy_ep(s->listener);
-	free(s->check);
-	if (s->fd >= 0)
-		close(s->fd);
-}
-
-/*
- * No sync(2) comes before this: what RDMA wrote is in the file. A breaker holds
- * the inode's lock while it waits for us, so waiting for that lock here would
- * use up the drain budget: EAGAIN instead.
- */
-static int check_file(struct server *s, size_t size)
-{
-	struct iovec iov = { .iov_base = s->check, .iov_len = size };
-	const ssize_t n = preadv2(s->fd, &iov, 1, s->opt->offset, RWF_NOWAIT);
-	unsigned long ping;
-
-	if (n < 0)
-		return -1;
-	if (n == (ssize_t)size && !ping_number(s->check, size, &ping) &&
-	    ping_check(s->check, size, ping) == size)
-		return 0;
-	errno = EBADMSG;
-	return -1;
-}
-
-/* Inside a use: the key is good and the lease stays until the completion. */
-static int transfer(struct server *s, size_t size)
-{
-	const struct ibv_sge sge = {
-		.addr = (uintptr_t)s->mr->addr,
-		.length = size,
-		.lkey = s->mr->lkey,
-	};
-
-	if (conn_post_rdma(&s->conn, s->sink ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, &sge,
-			   be64toh(s->advert.addr), be32toh(s->advert.rkey)) ||
-	    conn_reap(&s->conn, 1))
-		return -1;
-	if (s->sink)
-		return 0;
-	if (s->opt->print)
-		printf("server ping data: %.*s\n", (int)size, (char *)s->mr->addr);
-	return md_persist(s->map, 0, size) ? fail("md_persist") : 0;
-}
-
-static bool still_leased(const struct server *s, uint64_t generation)
-{
-	return md_map_state(s->map) == MD_MAP_LIVE && md_map_generation(s->map) == generation;
-}
-
-/* Answers the advert if that is possible now; it is tried again otherwise. */
-static int serve(struct server *s)
-{
-	const size_t size = be32toh(s->advert.size);
-	uint64_t generation;
-	int ret;
-
-	if (size > s->opt->length) {
-		fprintf(stderr, "md_ping: the client's pings have %zu bytes: -S %zu is needed\n",
-			size, size);
-		errno = EMSGSIZE;
-		return -1;
-	}
-	if (md_map_get(s->map))
-		return errno == EAGAIN ? 0 : fail("md_map_get");
-	generation = md_map_generation(s->map);
-	ret = transfer(s, size);
-	md_map_put(s->map);
-	if (ret)
-		return -1;
-	if (s->opt->validate && !s->sink && check_file(s, size))
-		return errno != EAGAIN && still_leased(s, generation) ? -1 : 0;
-	s->asked = false;
-	s->sink = !s->sink;
-	return conn_send(&s->conn, &s->advert, sizeof(s->advert));
-}
-
-static int handle_event(struct server *s, struct md_event *ev)
-{
-	debug(s->opt, "server: %s: %s", md_event_str(ev->type), ev->message);
-	switch (ev->type) {
-	case MD_EVENT_BREAK:
-		if (s->connected)
-			md_fence_qp(s->map, s->conn.id->qp);
-		md_ack_event(ev);
-		return 0;
-	case MD_EVENT_QP_FENCED:
-		md_ack_event(ev);
-		drop_client(s);
-		return 0;
-	case MD_EVENT_LOST:
-		fprintf(stderr, "md_ping: %s\n", ev->message);
-		errno = ev->error;
-		md_ack_event(ev);
-		return -1;
-	default:
-		md_ack_event(ev);
-		return 0;
-	}
-}
-
-static int handle_events(struct server *s)
-{
-	struct md_event *ev;
-
-	while (!md_get_event(s->ctx, &ev, 0))
-		if (handle_event(s, ev))
-			return -1;
-	return 0;
-}
-
 /* EAGAIN while somebody changes the file, before the lease and after it. */
 static int try_lease(struct server *s)
 {
@@ -235,9 +92,13 @@ static int try_lease(struct server *s)
 		s->map = md_map(s->ctx, s->fd, opt->offset, opt->length, &attr);
 	if (!s->map)
 		return -1;
-	s->mr = md_reg_mr(s->listener->pd, s->map, 0, opt->length, IBV_ACCESS_LOCAL_WRITE);
+	s->mr = md_reg_mr(s->listener->pd, s->map, 0, opt->length,
+			  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+				  IBV_ACCESS_REMOTE_READ);
 	return s->mr ? 0 : -1;
 }
+
+static int handle_events(struct server *s);
 
 static int lease(struct server *s)
 {
@@ -257,60 +118,204 @@ static int start(struct server *s)
 
 	if (open_file(s))
 		return -1;
-	s->listener = conn_listen(opt->addr, opt->port);
+	s->listener = conn_listen(opt->addr, opt->data_port);
 	if (!s->listener) {
 		perror("md_ping: listen");
 		return -1;
 	}
 	s->ctx = md_open(NULL);
-	return s->ctx ? lease(s) : fail("md_open");
+	if (!s->ctx || lease(s))
+		return fail("start");
+	s->sessions = md_listen(s->ctx, opt->addr, opt->port, NULL);
+	return s->sessions ? 0 : fail("md_listen");
 }
 
-/* Everything that the client wants and that can be done now. */
-static int handle_client(struct server *s)
+/* ---- the client's data connection ----------------------------------------- */
+
+static void drop_conn(struct server *s)
 {
+	if (s->attached)
+		md_detach_qp(s->map, s->conn.id->qp);
+	s->attached = false;
+	if (s->connected)
+		conn_close(&s->conn);
+	s->connected = false;
+}
+
+static int accept_conn(struct server *s)
+{
+	if (conn_accept(&s->conn, s->listener))
+		perror("md_ping: accept");
+	else
+		s->connected = true;
+	return 0;
+}
+
+/* Whose connection it is: only now can it be attached, and the range be granted. */
+static int introduced(struct server *s, const struct ping_msg *msg)
+{
+	if (!s->client || be64toh(msg->token) != s->token) {
+		drop_conn(s);
+		return 0;
+	}
+	if (md_attach_qp(s->map, s->conn.id->qp, s->client))
+		return fail("md_attach_qp");
+	s->attached = true;
+	if (!s->grant)
+		s->grant = md_grant(s->client, s->mr, "ping");
+	return s->grant ? 0 : fail("md_grant");
+}
+
+/*
+ * No sync(2) comes before this: what was made durable is in the file. In a use
+ * nobody takes it out. A breaker holds the inode's lock while it waits for us, so
+ * waiting for that lock here would use up the drain budget: not looked at then.
+ */
+static bool is_in_file(struct server *s, size_t size, unsigned long n)
+{
+	struct iovec iov = { .iov_base = s->check, .iov_len = size };
+	const ssize_t got = preadv2(s->fd, &iov, 1, s->opt->offset, RWF_NOWAIT);
+
+	if (got < 0)
+		return errno == EAGAIN;
+	return got == (ssize_t)size && ping_check(s->check, size, n) == size;
+}
+
+static bool look(struct server *s, size_t size, unsigned long n)
+{
+	if (s->opt->print)
+		printf("server ping data: %.*s\n", (int)size, (char *)s->mr->addr);
+	return !s->opt->validate || is_in_file(s, size, n);
+}
+
+/* A lease later the ping may have been taken out again. */
+static int answer(struct server *s, const struct ping_msg *msg)
+{
+	const size_t size = be32toh(msg->size);
+	struct ping_msg reply = { .what = htobe32(PING_GOOD) };
+
+	if (size <= s->opt->length && !md_map_get(s->map)) {
+		if (md_map_generation(s->map) == be64toh(msg->generation) &&
+		    !look(s, size, be64toh(msg->number)))
+			reply.what = htobe32(PING_BAD);
+		md_map_put(s->map);
+	}
+	return conn_send(&s->conn, &reply, sizeof(reply));
+}
+
+static int handle_message(struct server *s, const struct ping_msg *msg)
+{
+	switch (be32toh(msg->what)) {
+	case PING_TOKEN:
+		return introduced(s, msg);
+	case PING_CHECK:
+		return answer(s, msg);
+	default:
+		errno = EPROTO;
+		return -1;
+	}
+}
+
+static int handle_conn(struct server *s)
+{
+	struct ping_msg msg;
 	int n = 1;
 
-	while (n > 0) {
-		if (s->asked && serve(s))
-			return -1;
-		if (s->asked)
-			return 0;
-		n = conn_recv(&s->conn, &s->advert, sizeof(s->advert));
-		s->asked = n > 0;
+	while (s->connected && n > 0) {
+		n = conn_recv(&s->conn, &msg, sizeof(msg));
+		if (n > 0 && handle_message(s, &msg))
+			n = -1;
 	}
-	return n;
+	if (n >= 0 || !s->connected)
+		return 0;
+	if (errno != ENOTCONN)
+		return -1;
+	drop_conn(s);
+	return 0;
 }
+
+/* ---- events ---------------------------------------------------------------- */
+
+/* One client at a time. */
+static void take_client(struct server *s, struct md_event *ev)
+{
+	struct md_peer *peer = ev->peer;
+	bool good = !s->client && ev->private_len == sizeof(s->token);
+
+	if (good)
+		memcpy(&s->token, ev->private_data, sizeof(s->token));
+	md_ack_event(ev);
+	if (!good) {
+		md_refuse(peer);
+		return;
+	}
+	s->client = peer;
+	md_accept(peer, NULL);
+	debug(s->opt, "server: client accepted");
+}
+
+static int handle_event(struct server *s, struct md_event *ev)
+{
+	debug(s->opt, "server: %s: %s", md_event_str(ev->type), ev->message);
+	switch (ev->type) {
+	case MD_EVENT_PEER_REQUEST:
+		take_client(s, ev);
+		return 0;
+	case MD_EVENT_PEER_UP:
+		s->return_by = 0;
+		break;
+	case MD_EVENT_PEER_DOWN:
+		s->return_by = now() + RETURN_MS;
+		break;
+	case MD_EVENT_PEER_CLOSED:
+		s->done = true;
+		break;
+	case MD_EVENT_QP_FENCED:
+		md_ack_event(ev);
+		drop_conn(s);
+		return 0;
+	case MD_EVENT_LOST:
+		fprintf(stderr, "md_ping: %s\n", ev->message);
+		errno = ev->error;
+		md_ack_event(ev);
+		return -1;
+	default: /* MD_EVENT_BREAK, too: no work of our own is under way */
+		break;
+	}
+	md_ack_event(ev);
+	return 0;
+}
+
+static int handle_events(struct server *s)
+{
+	struct md_event *ev;
+
+	while (!md_get_event(s->ctx, &ev, 0))
+		if (handle_event(s, ev))
+			return -1;
+	return 0;
+}
+
+/* ---- run ------------------------------------------------------------------- */
 
 static int timeout_ms(const struct server *s)
 {
 	const int64_t left = s->return_by - now();
 
-	if (s->asked)
-		return RETRY_MS;
 	if (!s->return_by)
 		return -1;
 	return left > 0 ? left : 0;
 }
 
-/* The map first, as its events decide about the client. */
 static int run_once(struct server *s)
 {
 	struct pollfd pfd[1 + CONN_FDS] = { { .fd = md_fd(s->ctx), .events = POLLIN } };
 	int fds = 1;
 
-	if (handle_events(s))
+	if (handle_events(s) || handle_conn(s))
 		return -1;
-	if (s->connected && handle_client(s)) {
-		/* EAGAIN: the lease went from under a use, and a fence came before */
-		if (errno != ENOTCONN && errno != EAGAIN)
-			return -1;
-		/* Was it a break, or is the client through? */
-		if (handle_events(s))
-			return -1;
-		s->done = s->connected;
+	if (s->done)
 		return 0;
-	}
 	if (s->connected) {
 		conn_poll_fds(&s->conn, pfd + 1);
 		fds += CONN_FDS;
@@ -320,9 +325,25 @@ static int run_once(struct server *s)
 	if (poll(pfd, fds, timeout_ms(s)) < 0 && errno != EINTR)
 		return -1;
 	if (!s->connected && pfd[1].revents)
-		return accept_client(s);
+		return accept_conn(s);
 	s->done = s->return_by && now() >= s->return_by;
 	return 0;
+}
+
+static void stop(struct server *s)
+{
+	drop_conn(s);
+	md_recall(s->grant);
+	md_peer_close(s->client);
+	md_listener_close(s->sessions);
+	md_dereg_mr(s->mr);
+	if (md_unmap(s->map) || md_close(s->ctx))
+		fail("stop");
+	if (s->listener)
+		rdma_destroy_ep(s->listener);
+	free(s->check);
+	if (s->fd >= 0)
+		close(s->fd);
 }
 
 int run_server(const struct options *opt)

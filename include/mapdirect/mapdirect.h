@@ -827,7 +827,7 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms);
  * Requests travel together, and are answered in their order unless the holder was
  * given several regions. Each counts as an open use until it has ended: in a break the holder
  * waits for it, as for any. A lost connection does not end them: they are asked again.
- * Does not wait.
+ * Works in an open use also while the range is being recalled. Does not wait.
  *
  * errno: EINVAL (no remote range, or range), EOPNOTSUPP (the holder cannot tell
  * whether it sees the writes: no queue pair of this peer is attached there, or one on

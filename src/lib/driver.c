@@ -467,6 +467,8 @@ void md__driver_turn(struct md_map *map)
 	pthread_mutex_lock(&map->lock);
 	if (atomic_exchange(&map->punish, false))
 		md__grants_punish(map);
+	if (atomic_exchange(&map->reconnected, false))
+		md__grants_attached(map);
 	feed_parties(map);
 	if (timer && timer <= md__now())
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });

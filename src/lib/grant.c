@@ -109,15 +109,13 @@ void md__grants_offer(struct md_map *map)
 	}
 }
 
-void md__grants_attached(struct md_map *map, const struct md_peer *peer)
+void md__grants_attached(struct md_map *map)
 {
 	struct md_grant *grant;
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		bool before;
 
-		if (grant->peer != peer)
-			continue;
 		pthread_mutex_lock(&grant->peer->lock);
 		before = grant->persistable;
 		grant->persistable = is_persistable(grant, map);
@@ -333,6 +331,17 @@ void md__grants_accuse(struct md_peer *peer)
 			continue;
 		grant->fence_asked = true;
 		atomic_store(&grant->mr->pub.map->punish, true);
+	}
+	md__service_wake(peer->ctx);
+}
+
+void md__grants_connected(struct md_peer *peer)
+{
+	struct md_grant *grant;
+
+	TAILQ_FOREACH(grant, &peer->grants, of_peer) {
+		if (grant->mr)
+			atomic_store(&grant->mr->pub.map->reconnected, true);
 	}
 	md__service_wake(peer->ctx);
 }

@@ -47,8 +47,8 @@ void md__grants_recall(struct md_map *map);
 void md__grants_fence(struct md_map *map);
 void md__grants_lose(struct md_map *map);
 
-/* The queue pairs of a peer in a map have changed. With its lock. */
-void md__grants_attached(struct md_map *map, const struct md_peer *peer);
+/* Queue pairs of a map, or connections of its peers, have changed. With its lock. */
+void md__grants_attached(struct md_map *map);
 
 /* Fence the peers of a map that broke the rules. With its lock. */
 void md__grants_punish(struct md_map *map);
@@ -60,7 +60,8 @@ struct md_grant *md__grant_find(struct md_peer *peer, uint64_t region);
  * Of one peer, with its lock.
  * next: fill in what is due, if anything is; bulk is what may wait.
  * answer: take an answer of the peer; wanted: it waits for a grant.
- * The rest: the link is open again; the session is over; the peer broke the rules;
+ * The rest: the link is open again; the session is over; the peer broke the rules; it
+ * has a connection, maybe by another adapter;
  * when to look again, 0: never; and look.
  */
 bool md__grants_next(struct md_peer *peer, struct md__msg *msg, bool bulk, uint64_t now);
@@ -69,6 +70,7 @@ void md__grants_wanted(struct md_peer *peer, const struct md__region_msg *msg);
 void md__grants_reopened(struct md_peer *peer, uint64_t now);
 void md__grants_gone(struct md_peer *peer, uint64_t now);
 void md__grants_accuse(struct md_peer *peer);
+void md__grants_connected(struct md_peer *peer);
 uint64_t md__grants_timer(const struct md_peer *peer);
 void md__grants_tick(struct md_peer *peer, uint64_t now);
 

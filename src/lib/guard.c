@@ -64,6 +64,11 @@ int md__guard_get(struct md__guard *g)
 	return error;
 }
 
+void md__guard_hold(struct md__guard *g)
+{
+	atomic_fetch_add(my_slot(g), 1);
+}
+
 void md__guard_put(struct md__guard *g)
 {
 	leave(g);

@@ -82,6 +82,14 @@ void md__guard_shut(struct md__guard *g, int error);
 int md__guard_get(struct md__guard *g);
 
 /**
+ * md__guard_hold - begin a use whatever the gate says
+ *
+ * Not while somebody else may be asking md__guard_uses() to rely on the answer: it
+ * could miss this use.
+ */
+void md__guard_hold(struct md__guard *g);
+
+/**
  * md__guard_put - end a use, in any thread
  *
  * Keeps errno.

@@ -66,6 +66,7 @@ struct md_map {
 	_Atomic uint64_t urgent;	   /* until when, ns, restores give way to its break */
 	_Atomic unsigned int open_recalls; /* grants that the break waits for */
 	atomic_bool punish;		   /* the peer of a grant broke the rules */
+	atomic_bool reconnected;	   /* a peer of a grant has another connection */
 
 	/* Changed by who claimed the map, and with the lock; read with either. */
 	struct md__lease lease;

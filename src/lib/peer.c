@@ -437,6 +437,7 @@ int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs)
 		peer->hang_up = false;
 		peer->out_length = 0;
 		md__link_up(&peer->link, md__now());
+		md__grants_connected(peer);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (over)

@@ -357,7 +357,7 @@ struct md_remote *md_remote_find(struct md_peer *peer, const char *name)
 	return NULL;
 }
 
-static int fail_get(int err)
+int md__remote_fail_gone(int err)
 {
 	switch (err) {
 	case ECHILD:
@@ -384,7 +384,7 @@ int md_remote_get(struct md_remote *remote)
 		return md__fail(EINVAL, "md_remote_get: no remote range");
 	r = md__to_remote(remote);
 	err = r->ctx->forked ? ECHILD : md__guard_get(&r->guard);
-	return err ? fail_get(err) : 0;
+	return err ? md__remote_fail_gone(err) : 0;
 }
 
 void md_remote_put(struct md_remote *remote)
@@ -476,7 +476,7 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms)
 	if (err == EAGAIN)
 		return md__fail(ETIMEDOUT, "the remote range is still recalled after %d ms",
 				timeout_ms);
-	return err ? fail_get(err) : 0;
+	return err ? md__remote_fail_gone(err) : 0;
 }
 
 /* With the peer's lock: what keeps it from being released, or NULL. */

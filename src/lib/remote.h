@@ -48,6 +48,9 @@ struct md__remote {
 
 struct md__remote *md__to_remote(struct md_remote *pub);
 
+/* The failure of a call that needs the grant: EAGAIN, ESTALE or ECHILD. */
+int md__remote_fail_gone(int err);
+
 /*
  * All of one peer, with its lock.
  * take: GRANT, RECALL or FENCED; what they return is 0 or what is wrong with it.

@@ -232,11 +232,30 @@ void md__requests_free(struct md__remote *r)
 
 /* ---- the call ------------------------------------------------------------- */
 
-/* With the peer's lock, in a use. */
+/*
+ * With the peer's lock. A use that is open while the range is recalled may still have
+ * something to make durable. Whether all have ended is only asked with the lock.
+ */
+static int check_state(const struct md__remote *r)
+{
+	switch (r->hold.state) {
+	case MD__HOLD_VALID:
+	case MD__HOLD_DRAINING:
+		return r->hold.fenced ? md__remote_fail_gone(ESTALE) : 0;
+	case MD__HOLD_LOST:
+		return md__remote_fail_gone(ESTALE);
+	default:
+		return md__remote_fail_gone(EAGAIN);
+	}
+}
+
+/* With the peer's lock. */
 static int ask(struct md__remote *r, uint64_t offset, uint64_t length, uint64_t wr_id)
 {
 	struct md__request *q;
 
+	if (check_state(r))
+		return -1;
 	if (!length || offset > r->pub.length || length > r->pub.length - offset)
 		return md__fail(EINVAL,
 				"%llu bytes at %llu: not inside the %llu bytes of \"%s\": offsets "
@@ -262,6 +281,7 @@ static int ask(struct md__remote *r, uint64_t offset, uint64_t length, uint64_t 
 	TAILQ_INSERT_TAIL(&r->pending, q, requests);
 	md__fork_let();
 	r->pub.peer->requests_due = true;
+	md__guard_hold(&r->guard);
 	return 0;
 }
 
@@ -270,15 +290,15 @@ int md_persist_remote(struct md_remote *remote, uint64_t offset, uint64_t length
 	struct md_peer *peer;
 	int err;
 
-	if (md_remote_get(remote))
-		return -1;
+	if (!remote)
+		return md__fail(EINVAL, "md_persist_remote: no remote range");
 	peer = remote->peer;
+	if (peer->ctx->forked)
+		return md__fail_forked();
 	pthread_mutex_lock(&peer->lock);
 	err = ask(md__to_remote(remote), offset, length, wr_id);
 	pthread_mutex_unlock(&peer->lock);
-	if (err)
-		md_remote_put(remote);
-	else
+	if (!err)
 		md__peer_kick(peer);
 	return err;
 }
