@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * A session as bytes: every type of message, between a holder and its peer. What was
+ * sent once has to be understood for as long as there is this major version, so no
+ * byte of this is changed; new messages are added.
+ *
+ * Each begins with the two lines of its header: magic, major, minor, type, length,
+ * seen; number, session. Then come the members of its body.
+ */
+#ifndef MD_TEST_RECORDED_H
+#define MD_TEST_RECORDED_H
+
+#include <string.h>
+
+#include "wire.h"
+
+#define HOLDER_NAME UINT64_C(0x0123456789abcdef)
+#define PEER_NAME UINT64_C(0xfedcba9876543210)
+
+enum recorded_side {
+	RECORDED_HOLDER,
+	RECORDED_PEER
+};
+
+/* clang-format off */
+static const struct recorded {
+	enum recorded_side from;
+	struct md__msg msg;
+	const char *hex;
+} recorded[] = {
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_HELLO, .number = 1, .seen = 0, .session = HOLDER_NAME,
+		  .hello = { 0x1000000000000001, 0, 32, 1000 } },
+		"4d445031 01 00 0100 38000000 00000000 "
+		"0100000000000000 efcdab8967452301 "
+		"0100000000000010 0000000000000000 20000000 e8030000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_HELLO, .number = 1, .seen = 1, .session = PEER_NAME,
+		  .hello = { 0x2000000000000002, HOLDER_NAME, 32, 500 } },
+		"4d445031 01 00 0100 38000000 01000000 "
+		"0100000000000000 1032547698badcfe "
+		"0200000000000020 efcdab8967452301 20000000 f4010000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_HELLO_ACK, .number = 2, .seen = 1, .session = HOLDER_NAME,
+		  .hello_ack = { PEER_NAME } },
+		"4d445031 01 00 0200 28000000 01000000 "
+		"0200000000000000 efcdab8967452301 "
+		"1032547698badcfe ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_HELLO_ACK, .number = 2, .seen = 2, .session = PEER_NAME,
+		  .hello_ack = { HOLDER_NAME } },
+		"4d445031 01 00 0200 28000000 02000000 "
+		"0200000000000000 1032547698badcfe "
+		"efcdab8967452301 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_GRANT, .number = 3, .seen = 2, .session = HOLDER_NAME,
+		  .grant = { 1, 7, 0x7f0000001000, 0x4000, 0x80000001, 6, 1, 0, "data" } },
+		"4d445031 01 00 0300 90000000 02000000 "
+		"0300000000000000 efcdab8967452301 "
+		"0100000000000000 0700000000000000 00100000007f0000 0040000000000000 "
+		"01000080 06000000 01000000 00000000 "
+		"6461746100000000000000000000000000000000000000000000000000000000 "
+		"0000000000000000000000000000000000000000000000000000000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_GRANT_ACK, .number = 3, .seen = 3, .session = PEER_NAME,
+		  .answer = { 1, 7, 0 } },
+		"4d445031 01 00 0400 38000000 03000000 "
+		"0300000000000000 1032547698badcfe "
+		"0100000000000000 0700000000000000 0000000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_PERSIST_REQ, .number = 4, .seen = 3, .session = PEER_NAME,
+		  .persist_req = { 1, 7, 0xc00c1e, 2, 0, { { 0, 64 }, { 0x1000, 0x800 } } } },
+		"4d445031 01 00 0a00 c0000000 03000000 "
+		"0400000000000000 1032547698badcfe "
+		"0100000000000000 0700000000000000 1e0cc00000000000 02000000 00000000 "
+		"0000000000000000 4000000000000000 0010000000000000 0008000000000000 "
+		"0000000000000000 0000000000000000 0000000000000000 0000000000000000 "
+		"0000000000000000 0000000000000000 0000000000000000 0000000000000000 "
+		"0000000000000000 0000000000000000 0000000000000000 0000000000000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_PERSIST_RSP, .number = 4, .seen = 4, .session = HOLDER_NAME,
+		  .persist_rsp = { 0xc00c1e, 0, 0 } },
+		"4d445031 01 00 0b00 30000000 04000000 "
+		"0400000000000000 efcdab8967452301 "
+		"1e0cc00000000000 00000000 00000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_RECALL, .number = 5, .seen = 4, .session = HOLDER_NAME,
+		  .recall = { 1, 7, 1, 250, 1, 1 } },
+		"4d445031 01 00 0500 40000000 04000000 "
+		"0500000000000000 efcdab8967452301 "
+		"0100000000000000 0700000000000000 0100000000000000 fa000000 0100 0100 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_RECALL_ACK, .number = 5, .seen = 5, .session = PEER_NAME,
+		  .answer = { 1, 7, 1 } },
+		"4d445031 01 00 0600 38000000 05000000 "
+		"0500000000000000 1032547698badcfe "
+		"0100000000000000 0700000000000000 0100000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_RECALL_DONE, .number = 6, .seen = 5, .session = PEER_NAME,
+		  .answer = { 1, 7, 1 } },
+		"4d445031 01 00 0700 38000000 05000000 "
+		"0600000000000000 1032547698badcfe "
+		"0100000000000000 0700000000000000 0100000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_WANT, .number = 7, .seen = 5, .session = PEER_NAME,
+		  .region = { 1, 7 } },
+		"4d445031 01 00 0c00 30000000 05000000 "
+		"0700000000000000 1032547698badcfe "
+		"0100000000000000 0700000000000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_GRANT, .number = 6, .seen = 7, .session = HOLDER_NAME,
+		  .grant = { 1, 8, 0x7f0000001000, 0x4000, 0x80000002, 6, 3, 0, "data" } },
+		"4d445031 01 00 0300 90000000 07000000 "
+		"0600000000000000 efcdab8967452301 "
+		"0100000000000000 0800000000000000 00100000007f0000 0040000000000000 "
+		"02000080 06000000 03000000 00000000 "
+		"6461746100000000000000000000000000000000000000000000000000000000 "
+		"0000000000000000000000000000000000000000000000000000000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_GRANT_ACK, .number = 8, .seen = 6, .session = PEER_NAME,
+		  .answer = { 1, 8, 0 } },
+		"4d445031 01 00 0400 38000000 06000000 "
+		"0800000000000000 1032547698badcfe "
+		"0100000000000000 0800000000000000 0000000000000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_FENCED, .number = 7, .seen = 8, .session = HOLDER_NAME,
+		  .recall = { 1, 8, 2, 0, 2, 0 } },
+		"4d445031 01 00 0800 40000000 08000000 "
+		"0700000000000000 efcdab8967452301 "
+		"0100000000000000 0800000000000000 0200000000000000 00000000 0200 0000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_FENCED_ACK, .number = 9, .seen = 7, .session = PEER_NAME,
+		  .answer = { 1, 8, 2 } },
+		"4d445031 01 00 0900 38000000 07000000 "
+		"0900000000000000 1032547698badcfe "
+		"0100000000000000 0800000000000000 0200000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_RELEASE, .number = 10, .seen = 7, .session = PEER_NAME,
+		  .region = { 1, 8 } },
+		"4d445031 01 00 0d00 30000000 07000000 "
+		"0a00000000000000 1032547698badcfe "
+		"0100000000000000 0800000000000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_RECALL, .number = 8, .seen = 10, .session = HOLDER_NAME,
+		  .recall = { 1, 8, 3, 250, 3, 2 } },
+		"4d445031 01 00 0500 40000000 0a000000 "
+		"0800000000000000 efcdab8967452301 "
+		"0100000000000000 0800000000000000 0300000000000000 fa000000 0300 0200 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_RECALL_ACK, .number = 11, .seen = 8, .session = PEER_NAME,
+		  .answer = { 1, 8, 3 } },
+		"4d445031 01 00 0600 38000000 08000000 "
+		"0b00000000000000 1032547698badcfe "
+		"0100000000000000 0800000000000000 0300000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_RECALL_DONE, .number = 12, .seen = 8, .session = PEER_NAME,
+		  .answer = { 1, 8, 3 } },
+		"4d445031 01 00 0700 38000000 08000000 "
+		"0c00000000000000 1032547698badcfe "
+		"0100000000000000 0800000000000000 0300000000000000 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_PING, .number = 13, .seen = 8, .session = PEER_NAME,
+		  .ping = { 0x1122334455667788 } },
+		"4d445031 01 00 0e00 28000000 08000000 "
+		"0d00000000000000 1032547698badcfe "
+		"8877665544332211 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_PONG, .number = 9, .seen = 13, .session = HOLDER_NAME,
+		  .ping = { 0x1122334455667788 } },
+		"4d445031 01 00 0f00 28000000 0d000000 "
+		"0900000000000000 efcdab8967452301 "
+		"8877665544332211 ",
+	},
+	{
+		RECORDED_PEER,
+		{ .type = MD__MSG_ERROR, .number = 14, .seen = 9, .session = PEER_NAME,
+		  .error = { 9, 0, 0, "no message for too long" } },
+		"4d445031 01 00 1000 70000000 09000000 "
+		"0e00000000000000 1032547698badcfe "
+		"09000000 00000000 0000000000000000 "
+		"6e6f206d65737361676520666f7220746f6f206c6f6e67000000000000000000 "
+		"0000000000000000000000000000000000000000000000000000000000000000 ",
+	},
+	{
+		RECORDED_HOLDER,
+		{ .type = MD__MSG_BYE, .number = 1, .seen = 0, .session = HOLDER_NAME,
+		  .error = { 0, 0, 0, "" } },
+		"4d445031 01 00 1100 70000000 00000000 "
+		"0100000000000000 efcdab8967452301 "
+		"00000000 00000000 0000000000000000 "
+		"0000000000000000000000000000000000000000000000000000000000000000 "
+		"0000000000000000000000000000000000000000000000000000000000000000 ",
+	},
+};
+/* clang-format on */
+
+#define RECORDED (sizeof(recorded) / sizeof(recorded[0]))
+
+/* Returns how many bytes there are in @hex; it ends with a blank. */
+static inline size_t recorded_bytes(const char *hex, uint8_t out[MD__WIRE_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (; *hex; hex++) {
+		if (*hex == ' ')
+			continue;
+		out[n++] = (uint8_t)(16 * (strchr(digits, hex[0]) - digits) +
+				     (strchr(digits, hex[1]) - digits));
+		hex++;
+	}
+	return n;
+}
+
+#endif
