@@ -127,7 +127,7 @@ static unsigned int fenced_idle(struct md__hold *h, const struct md__hold_input 
 		return 0;
 	tell = fenced(h, in);
 	h->due = MD__HOLD_SEND_FENCED_ACK;
-	return tell;
+	return h->final && h->state != MD__HOLD_LOST ? tell | lose(h) : tell;
 }
 
 /* ---- ends --------------------------------------------------------------- */

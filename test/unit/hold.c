@@ -165,7 +165,7 @@ static const struct cell {
 		[FENCED_NEW] = TO(NONE, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[FENCED_SAME] = TO(NONE, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[FENCED_OLD] = NOTHING,
-		[FENCED_LAST] = TO(NONE, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
+		[FENCED_LAST] = TO(LOST, GONE | MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[DRAINED] = NOTHING,
 		[RELEASE] = TO(LOST, MD__HOLD_SHUT | MD__HOLD_LOSE, MD__HOLD_SEND_RELEASE),
 		[OPENED] = NOTHING,
@@ -389,6 +389,16 @@ static void session_lost__any_state__nothing_is_due(void)
 	}
 }
 
+/* The last RECALL did not arrive: the application must not wait for a grant. */
+static void fenced__final_and_nothing_granted__lost(void)
+{
+	reach(MD__HOLD_NONE);
+	CU_ASSERT_EQUAL(fenced(6, 3, true), GONE | MD__HOLD_TELL_FENCED);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_FENCED_ACK);
+	CU_ASSERT_EQUAL(fenced(6, 3, true), 0);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_FENCED_ACK);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -413,6 +423,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(release__crosses_a_grant__stays_released),
 	UNIT_CASE(release__fenced_before__fenced_ack_is_due),
 	UNIT_CASE(session_lost__any_state__nothing_is_due),
+	UNIT_CASE(fenced__final_and_nothing_granted__lost),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
