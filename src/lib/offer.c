@@ -82,11 +82,12 @@ static void recall_unsent(struct md__offer *o, const struct md__offer_input *in)
 	o->final |= in->final;
 }
 
-/* The peer is told once more. */
+/* The answer under way is of one who does not know yet that it was the last. */
 static void recall_again(struct md__offer *o, const struct md__offer_input *in)
 {
 	if (in->final && !o->final) {
 		o->final = true;
+		o->id++;
 		send(o, MD__OFFER_SEND_RECALL);
 	}
 }

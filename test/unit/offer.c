@@ -429,6 +429,25 @@ static void final__any_state__nothing_is_offered_any_more(void)
 	}
 }
 
+/* Or the peer would wait for the next grant. */
+static void final__recalled_and_done_under_way__not_taken_for_the_answer(void)
+{
+	struct md__offer_input done = { .what = MD__OFFER_IN_DONE };
+
+	reach(MD__OFFER_RECALLED);
+	done.generation = o.generation;
+	done.id = o.id;
+	recall(true);
+	feed_in(done);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_RECALLED);
+	CU_ASSERT_EQUAL(o.due, MD__OFFER_SEND_RECALL);
+	sent();
+	feed_in(done);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_RECALLED);
+	answer(MD__OFFER_IN_DONE);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+}
+
 /* MORE */
 
 /* ---- again -------------------------------------------------------------- */
@@ -531,6 +550,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(final__due_and_known__peer_is_told),
 	UNIT_CASE(final__recalled__peer_is_told_again),
 	UNIT_CASE(final__any_state__nothing_is_offered_any_more),
+	UNIT_CASE(final__recalled_and_done_under_way__not_taken_for_the_answer),
 	UNIT_CASE(again__not_answered__less_and_less_often),
 	UNIT_CASE(again__grant_answered__not_any_more),
 	UNIT_CASE(reopened__not_answered__at_once_and_often_again),
