@@ -133,6 +133,7 @@ static void fence(struct md__offer *o, const struct md__offer_input *in)
 	o->state = MD__OFFER_FENCED;
 	o->fenced = in->now;
 	o->next = 0;
+	o->unsaid = false;
 	send(o, MD__OFFER_SEND_FENCED);
 }
 
@@ -150,6 +151,7 @@ static void offer_later(struct md__offer *o, const struct md__offer_input *in)
 
 static void offer_no_more(struct md__offer *o, const struct md__offer_input *in)
 {
+	o->unsaid |= in->final && !o->final;
 	o->final |= in->final;
 	o->next = 0;
 }
@@ -158,6 +160,10 @@ static void fenced_acked(struct md__offer *o, const struct md__offer_input *in)
 {
 	if (!is_answer(o, in))
 		return;
+	if (o->unsaid) {
+		recall(o, in);
+		return;
+	}
 	withdraw(o, in);
 	if (o->next)
 		offer(o, &(struct md__offer_input){ .generation = o->next });

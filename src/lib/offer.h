@@ -56,6 +56,7 @@ struct md__offer {
 	uint64_t id;	     /* of the last recall; they rise */
 	bool known;	     /* the peer has heard of the region, or may have */
 	bool final;	     /* nothing is offered any more */
+	bool unsaid;	     /* FENCED: that it is final was decided after it was said */
 	bool answered;	     /* GRANT_ACK came */
 	unsigned int due;    /* MD__OFFER_SEND_* */
 	uint64_t again_at;   /* when to send it again, ns; 0: it is due, or need not be */

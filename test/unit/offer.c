@@ -448,6 +448,30 @@ static void final__recalled_and_done_under_way__not_taken_for_the_answer(void)
 	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
 }
 
+static void final__fenced__peer_is_told_once_it_has_answered(void)
+{
+	reach(MD__OFFER_FENCED);
+	recall(true);
+	CU_ASSERT(md__offer_is_over(&o));
+	answer(MD__OFFER_IN_FENCED_ACK);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_RECALLED);
+	CU_ASSERT_EQUAL(o.due, MD__OFFER_SEND_RECALL);
+	sent();
+	answer(MD__OFFER_IN_DONE);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+}
+
+static void final__fenced_after_it__fenced_ack_is_enough(void)
+{
+	reach(MD__OFFER_RECALLED);
+	recall(true);
+	feed(MD__OFFER_IN_FENCE);
+	sent();
+	recall(true);
+	answer(MD__OFFER_IN_FENCED_ACK);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+}
+
 /* MORE */
 
 /* ---- again -------------------------------------------------------------- */
@@ -551,6 +575,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(final__recalled__peer_is_told_again),
 	UNIT_CASE(final__any_state__nothing_is_offered_any_more),
 	UNIT_CASE(final__recalled_and_done_under_way__not_taken_for_the_answer),
+	UNIT_CASE(final__fenced__peer_is_told_once_it_has_answered),
+	UNIT_CASE(final__fenced_after_it__fenced_ack_is_enough),
 	UNIT_CASE(again__not_answered__less_and_less_often),
 	UNIT_CASE(again__grant_answered__not_any_more),
 	UNIT_CASE(reopened__not_answered__at_once_and_often_again),
