@@ -72,10 +72,10 @@ static void recall(struct md__offer *o, const struct md__offer_input *in)
 	send(o, MD__OFFER_SEND_RECALL);
 }
 
-/* A peer that has it from before waits for the next: it is told that there is none. */
+/* A peer that has it from before waits for the next: it is told once that there is none. */
 static void recall_unsent(struct md__offer *o, const struct md__offer_input *in)
 {
-	if (in->final && o->known)
+	if (in->final && !o->final && o->known)
 		recall(o, in);
 	else
 		withdraw(o, in);
@@ -175,6 +175,7 @@ static void gone(struct md__offer *o, const struct md__offer_input *in)
 	if (o->state == MD__OFFER_RECALLED)
 		o->done = in->now;
 	o->next = 0;
+	o->known = false; /* nobody is there to be told */
 	withdraw(o, in);
 }
 
@@ -217,6 +218,7 @@ static const handler table[MD__OFFER_STATES][MD__OFFER_INS] = {
 	[MD__OFFER_IDLE] = {
 		[MD__OFFER_IN_OFFER] = offer,
 		[MD__OFFER_IN_RECALL] = recall_unsent,
+		[MD__OFFER_IN_GONE] = gone,
 	},
 	[MD__OFFER_DUE] = {
 		[MD__OFFER_IN_OFFER] = offer,

@@ -472,6 +472,34 @@ static void final__fenced_after_it__fenced_ack_is_enough(void)
 	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
 }
 
+static void final__session_is_gone__nobody_to_wait_for(void)
+{
+	for (enum md__offer_state s = 0; s < MD__OFFER_STATES; s++) {
+		reach(s);
+		feed(MD__OFFER_IN_GONE);
+		CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+		recall(true);
+		CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+		CU_ASSERT_EQUAL(o.due, 0);
+	}
+	reach(MD__OFFER_RECALLED);
+	answer(MD__OFFER_IN_DONE);
+	feed(MD__OFFER_IN_GONE);
+	recall(true);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+}
+
+static void final__told_before__not_waited_for_again(void)
+{
+	reach(MD__OFFER_GRANTED);
+	recall(true); /* what a RELEASE means */
+	sent();
+	answer(MD__OFFER_IN_DONE);
+	recall(true);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_IDLE);
+	CU_ASSERT_EQUAL(o.due, 0);
+}
+
 /* MORE */
 
 /* ---- again -------------------------------------------------------------- */
@@ -577,6 +605,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(final__recalled_and_done_under_way__not_taken_for_the_answer),
 	UNIT_CASE(final__fenced__peer_is_told_once_it_has_answered),
 	UNIT_CASE(final__fenced_after_it__fenced_ack_is_enough),
+	UNIT_CASE(final__session_is_gone__nobody_to_wait_for),
+	UNIT_CASE(final__told_before__not_waited_for_again),
 	UNIT_CASE(again__not_answered__less_and_less_often),
 	UNIT_CASE(again__grant_answered__not_any_more),
 	UNIT_CASE(reopened__not_answered__at_once_and_often_again),
