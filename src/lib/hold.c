@@ -164,6 +164,17 @@ static unsigned int reopened(struct md__hold *h, const struct md__hold_input *in
 	return 0;
 }
 
+/* Whatever the holder says, it may not have heard. */
+static unsigned int answer_lost(struct md__hold *h, const struct md__hold_input *in)
+{
+	return answer(h, in) | reopened(h, in);
+}
+
+static unsigned int fenced_lost(struct md__hold *h, const struct md__hold_input *in)
+{
+	return fenced_idle(h, in) | reopened(h, in);
+}
+
 static unsigned int drained(struct md__hold *h, const struct md__hold_input *in)
 {
 	(void)in;
@@ -204,9 +215,9 @@ static const handler table[MD__HOLD_STATES][MD__HOLD_INS] = {
 	},
 	/* A holder that has not heard our answer asks again. */
 	[MD__HOLD_LOST] = {
-		[MD__HOLD_IN_GRANT] = ignore,
-		[MD__HOLD_IN_RECALL] = answer,
-		[MD__HOLD_IN_FENCED] = fenced_idle,
+		[MD__HOLD_IN_GRANT] = reopened,
+		[MD__HOLD_IN_RECALL] = answer_lost,
+		[MD__HOLD_IN_FENCED] = fenced_lost,
 		[MD__HOLD_IN_DRAINED] = ignore,
 		[MD__HOLD_IN_RELEASE] = reopened,
 		[MD__HOLD_IN_OPEN] = reopened,

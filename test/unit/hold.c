@@ -208,16 +208,16 @@ static const struct cell {
 	},
 	/* By a RELEASE that the holder has not answered. */
 	[MD__HOLD_LOST] = {
-		[GRANT_NEW] = NOTHING,
-		[GRANT_SAME] = NOTHING,
-		[GRANT_OLD] = NOTHING,
-		[RECALL_NEW] = TO(LOST, 0, ANSWER),
-		[RECALL_SAME] = TO(LOST, 0, ANSWER),
-		[RECALL_OLD] = TO(LOST, 0, ANSWER),
+		[GRANT_NEW] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
+		[GRANT_SAME] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
+		[GRANT_OLD] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
+		[RECALL_NEW] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
+		[RECALL_SAME] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
+		[RECALL_OLD] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
 		[RECALL_LAST] = TO(LOST, 0, ANSWER),
-		[FENCED_NEW] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
-		[FENCED_SAME] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
-		[FENCED_OLD] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
+		[FENCED_NEW] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
+		[FENCED_SAME] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
+		[FENCED_OLD] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
 		[FENCED_LAST] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[DRAINED] = NOTHING,
 		[RELEASE] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
@@ -399,6 +399,21 @@ static void fenced__final_and_nothing_granted__lost(void)
 	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_FENCED_ACK);
 }
 
+static void release__lost_on_its_way__said_again_when_the_holder_speaks(void)
+{
+	reach(MD__HOLD_VALID);
+	feed(MD__HOLD_IN_RELEASE);
+	sent();
+	grant(6);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_RELEASE);
+	recall(6, 2, false);
+	CU_ASSERT_EQUAL(sent(), ANSWER | MD__HOLD_SEND_RELEASE);
+	recall(6, 3, true);
+	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(grant(7), 0);
+	CU_ASSERT_EQUAL(sent(), 0);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -424,6 +439,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(release__fenced_before__fenced_ack_is_due),
 	UNIT_CASE(session_lost__any_state__nothing_is_due),
 	UNIT_CASE(fenced__final_and_nothing_granted__lost),
+	UNIT_CASE(release__lost_on_its_way__said_again_when_the_holder_speaks),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
