@@ -189,15 +189,22 @@ static enum md__link_result take(struct md__link *l, const struct md__msg *msg)
 	}
 }
 
-static bool exceeds_window(const struct md__link *l, uint64_t number)
+static bool is_last(const struct md__msg *msg)
 {
-	return number - l->received > MD__LINK_WINDOW ||
-	       (uint32_t)number - l->told > MD__LINK_WINDOW;
+	return msg->type == MD__MSG_ERROR || msg->type == MD__MSG_BYE;
+}
+
+/* The last message is sent also by who has used up all credits. */
+static bool exceeds_window(const struct md__link *l, const struct md__msg *msg)
+{
+	const uint32_t window = MD__LINK_WINDOW + is_last(msg);
+
+	return msg->number - l->received > window || (uint32_t)msg->number - l->told > window;
 }
 
 static bool may_come_first(const struct md__msg *msg)
 {
-	return msg->type == MD__MSG_HELLO || msg->type == MD__MSG_ERROR || msg->type == MD__MSG_BYE;
+	return msg->type == MD__MSG_HELLO || is_last(msg);
 }
 
 enum md__link_result md__link_input(struct md__link *l, const struct md__msg *msg,
@@ -213,7 +220,7 @@ enum md__link_result md__link_input(struct md__link *l, const struct md__msg *ms
 		return fail(l, MD__ERR_STATE, msg);
 	if (l->greeted && msg->session != l->other)
 		return fail(l, MD__ERR_SESSION, msg);
-	if (exceeds_window(l, msg->number))
+	if (exceeds_window(l, msg))
 		return fail(l, MD__ERR_CREDITS, msg);
 	l->received = msg->number;
 	l->received_at = now;

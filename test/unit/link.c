@@ -758,6 +758,23 @@ static void silence__other_side_promised_less__waited_for_longer(void)
 	CU_ASSERT_EQUAL(md__link_timer_at(&a), now + 21 * SEC);
 }
 
+static void bye__all_credits_are_used__understood(void)
+{
+	struct md__msg msg;
+
+	open_both();
+	set_numbers(7);
+	for (int i = 0; i < MD__LINK_WINDOW; i++) {
+		msg = object(&a);
+		CU_ASSERT_EQUAL(give(&b, &msg), MD__LINK_PASS);
+	}
+	CU_ASSERT_EQUAL(open_messages(&a), MD__LINK_WINDOW);
+	md__link_bye(&a);
+	msg = expect(&a, MD__MSG_BYE);
+	CU_ASSERT_EQUAL(give(&b, &msg), MD__LINK_FINISHED);
+	CU_ASSERT_EQUAL(b.state, MD__LINK_CLOSED);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -797,6 +814,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(keep_alive__no_room_for_ping__not_asked_again_and_again),
 	UNIT_CASE(silence__three_times_as_long_as_promised__lost),
 	UNIT_CASE(silence__other_side_promised_less__waited_for_longer),
+	UNIT_CASE(bye__all_credits_are_used__understood),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
