@@ -216,6 +216,9 @@ enum md__link_result md__link_input(struct md__link *l, const struct md__msg *ms
 		return fail(l, err, msg);
 	if (msg->number <= l->received)
 		return MD__LINK_TAKEN;
+	/* The HELLO before it was lost; both are sent again. */
+	if (!l->greeted && msg->type == MD__MSG_HELLO_ACK)
+		return MD__LINK_TAKEN;
 	if (!l->greeted && !may_come_first(msg))
 		return fail(l, MD__ERR_STATE, msg);
 	if (l->greeted && msg->session != l->other)

@@ -153,7 +153,7 @@ static const struct cell {
 	[MD__MSG_WANT] = cell, [MD__MSG_RELEASE] = cell
 	[NEW] = {
 		[MD__MSG_HELLO] = IS(TAKEN, HELLO, MD__LINK_DUE_ACK),
-		[MD__MSG_HELLO_ACK] = FAIL,
+		[MD__MSG_HELLO_ACK] = IS(TAKEN, HELLO, 0),
 		OBJECTS(FAIL),
 		[MD__MSG_PING] = FAIL,
 		[MD__MSG_PONG] = FAIL,
@@ -775,6 +775,26 @@ static void bye__all_credits_are_used__understood(void)
 	CU_ASSERT_EQUAL(b.state, MD__LINK_CLOSED);
 }
 
+static void hello__lost_before_its_acknowledgement__said_again(void)
+{
+	struct md__msg msg;
+
+	start();
+	connect_both();
+	msg = expect(&a, MD__MSG_HELLO);
+	give(&b, &msg);
+	expect(&b, MD__MSG_HELLO); /* which is lost */
+	msg = expect(&b, MD__MSG_HELLO_ACK);
+	CU_ASSERT_EQUAL(give(&a, &msg), MD__LINK_TAKEN);
+	CU_ASSERT_EQUAL(a.state, MD__LINK_HELLO);
+	now += 200 * MSEC;
+	md__link_timer(&a, now);
+	md__link_timer(&b, now);
+	settle();
+	CU_ASSERT_EQUAL(a.state, MD__LINK_OPEN);
+	CU_ASSERT_EQUAL(b.state, MD__LINK_OPEN);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -815,6 +835,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(silence__three_times_as_long_as_promised__lost),
 	UNIT_CASE(silence__other_side_promised_less__waited_for_longer),
 	UNIT_CASE(bye__all_credits_are_used__understood),
+	UNIT_CASE(hello__lost_before_its_acknowledgement__said_again),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
