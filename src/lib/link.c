@@ -207,6 +207,14 @@ static bool may_come_first(const struct md__msg *msg)
 	return msg->type == MD__MSG_HELLO || is_last(msg);
 }
 
+/* BYE ends the session in peace: not by one who is not of it. HELLO looks by itself. */
+static bool is_stranger(const struct md__link *l, const struct md__msg *msg)
+{
+	bool known = l->greeted || (l->other && msg->type == MD__MSG_BYE);
+
+	return known && msg->session != l->other;
+}
+
 enum md__link_result md__link_input(struct md__link *l, const struct md__msg *msg,
 				    enum md__wire_error err, uint64_t now)
 {
@@ -221,7 +229,7 @@ enum md__link_result md__link_input(struct md__link *l, const struct md__msg *ms
 		return MD__LINK_TAKEN;
 	if (!l->greeted && !may_come_first(msg))
 		return fail(l, MD__ERR_STATE, msg);
-	if (l->greeted && msg->session != l->other)
+	if (is_stranger(l, msg))
 		return fail(l, MD__ERR_SESSION, msg);
 	if (exceeds_window(l, msg))
 		return fail(l, MD__ERR_CREDITS, msg);

@@ -795,6 +795,21 @@ static void hello__lost_before_its_acknowledgement__said_again(void)
 	CU_ASSERT_EQUAL(b.state, MD__LINK_OPEN);
 }
 
+static void bye__first_message_of_another_session__no_peace(void)
+{
+	struct md__msg msg = { .type = MD__MSG_BYE, .session = B_NAME + 1, .number = 1 };
+
+	open_both();
+	md__link_down(&a);
+	md__link_up(&a, now);
+	CU_ASSERT_EQUAL(give(&a, &msg), MD__LINK_FAILED);
+	CU_ASSERT_EQUAL(a.error.code, MD__ERR_SESSION);
+	md__link_init(&a, A_NAME, 0xa, KEEPALIVE);
+	md__link_up(&a, now);
+	CU_ASSERT_EQUAL(give(&a, &msg), MD__LINK_FINISHED);
+	CU_ASSERT_EQUAL(a.error.code, MD__ERR_NONE);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -836,6 +851,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(silence__other_side_promised_less__waited_for_longer),
 	UNIT_CASE(bye__all_credits_are_used__understood),
 	UNIT_CASE(hello__lost_before_its_acknowledgement__said_again),
+	UNIT_CASE(bye__first_message_of_another_session__no_peace),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
