@@ -810,6 +810,132 @@ static void bye__first_message_of_another_session__no_peace(void)
 	CU_ASSERT_EQUAL(a.error.code, MD__ERR_NONE);
 }
 
+/* ---- random walks ------------------------------------------------------- */
+
+#define QUEUE 256
+
+static struct way {
+	struct md__link *from, *to;
+	unsigned int head, tail;
+	struct md__msg msg[QUEUE];
+} way[2];
+
+static uint64_t seed;
+static unsigned int lost_ones, doubled, exhausted, violations;
+
+static bool maybe(unsigned int percent)
+{
+	return unit_random(&seed) % 100 < percent;
+}
+
+static void enqueue(struct way *w, const struct md__msg *msg)
+{
+	w->msg[w->tail++ % QUEUE] = *msg;
+}
+
+static void say(struct way *w, bool greedy)
+{
+	struct md__msg msg;
+
+	if (next(w->from, &msg)) {
+		enqueue(w, &msg);
+	} else if (greedy && md__link_has_room(w->from, maybe(50))) {
+		msg = object(w->from);
+		enqueue(w, &msg);
+	}
+}
+
+static void arrive(struct way *w, bool lossy)
+{
+	struct md__msg *msg = &w->msg[w->head % QUEUE];
+
+	if (w->head == w->tail)
+		return;
+	if (lossy && maybe(20)) {
+		lost_ones++;
+		w->head++;
+		return;
+	}
+	violations += give(w->to, msg) == MD__LINK_FAILED;
+	doubled += maybe(10);
+	w->head += !maybe(10); /* or it comes once more */
+}
+
+static void begin_walk(uint64_t number)
+{
+	seed = number;
+	start();
+	way[0] = (struct way){ .from = &a, .to = &b };
+	way[1] = (struct way){ .from = &b, .to = &a };
+	connect_both();
+}
+
+static bool is_exhausted(const struct md__link *l)
+{
+	return l->state == MD__LINK_OPEN && !md__link_has_room(l, false);
+}
+
+static void walk(bool lossy, unsigned int steps)
+{
+	for (unsigned int i = 0; i < steps; i++) {
+		struct way *w = &way[maybe(50)];
+
+		now += unit_random(&seed) % (3 * MSEC);
+		violations += md__link_timer(&a, now) == MD__LINK_FAILED;
+		violations += md__link_timer(&b, now) == MD__LINK_FAILED;
+		if (maybe(60))
+			say(w, true);
+		else
+			arrive(w, lossy);
+		exhausted += is_exhausted(&a) && is_exhausted(&b);
+	}
+}
+
+/* From now on all arrives, and nobody has anything to say by himself. */
+static void come_to_rest(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		now += 2 * MSEC;
+		violations += md__link_timer(&a, now) == MD__LINK_FAILED;
+		violations += md__link_timer(&b, now) == MD__LINK_FAILED;
+		for (int j = 0; j < 2; j++) {
+			say(&way[j], false);
+			while (way[j].head != way[j].tail)
+				arrive(&way[j], false);
+		}
+	}
+	CU_ASSERT_EQUAL(a.state, MD__LINK_OPEN);
+	CU_ASSERT_EQUAL(b.state, MD__LINK_OPEN);
+	CU_ASSERT(md__link_has_room(&a, true));
+	CU_ASSERT(md__link_has_room(&b, true));
+}
+
+static void walk__all_arrives__never_stuck(void)
+{
+	violations = exhausted = doubled = 0;
+	for (uint64_t i = 0; i < 300; i++) {
+		begin_walk(i);
+		walk(false, 2000);
+		come_to_rest();
+		CU_ASSERT_EQUAL_FATAL(violations, 0);
+	}
+	CU_ASSERT(exhausted > 1000);
+	CU_ASSERT(doubled > 1000);
+}
+
+static void walk__some_are_lost__never_stuck(void)
+{
+	violations = exhausted = lost_ones = 0;
+	for (uint64_t i = 0; i < 300; i++) {
+		begin_walk(i);
+		walk(true, 2000);
+		come_to_rest();
+		CU_ASSERT_EQUAL_FATAL(violations, 0);
+	}
+	CU_ASSERT(exhausted > 1000);
+	CU_ASSERT(lost_ones > 1000);
+}
+
 /* MORE */
 
 static void str__every_state__has_its_own_name(void)
@@ -852,6 +978,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(bye__all_credits_are_used__understood),
 	UNIT_CASE(hello__lost_before_its_acknowledgement__said_again),
 	UNIT_CASE(bye__first_message_of_another_session__no_peace),
+	UNIT_CASE(walk__all_arrives__never_stuck),
+	UNIT_CASE(walk__some_are_lost__never_stuck),
 	UNIT_CASE(str__every_state__has_its_own_name),
 	{ 0 },
 };
