@@ -22,9 +22,10 @@
 #             both file systems for a while, and kill processes of their own.
 #
 # Installs what is missing, builds with gcc, clang and the sanitizers, and runs
-# the unit tests, the model, valgrind, the checkers, the guest suites and the demo. A step that has
-# many cases prints "ok NAME", "not ok NAME - why" or "skip NAME - why" for each,
-# or CUnit's summary; any other step is one case. Full logs are in build/logs.
+# the unit tests, the model, the fuzzers, valgrind, the checkers, the guest suites and
+# the demo. A step that has many cases prints "ok NAME", "not ok NAME - why" or
+# "skip NAME - why" for each, or CUnit's summary; any other step is one case. Full
+# logs are in build/logs.
 #
 # The last line is "N passed, N failed, N skipped". Exit code 1 if anything
 # failed or nothing passed.
@@ -231,6 +232,11 @@ unit unit build/release
 unit unit-asan build/asan
 unit unit-tsan build/tsan
 ((${#native[@]})) || suite model bash test/model/run.sh "${quick[@]}"
+if ((${#quick[@]})); then
+	suite fuzz bash test/fuzz/run.sh --seconds 10
+else
+	suite fuzz bash test/fuzz/run.sh
+fi
 if ! ((${#quick[@]})); then
 	suite valgrind bash test/valgrind.sh
 	suite coverage bash test/coverage.sh

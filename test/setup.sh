@@ -24,8 +24,8 @@ declare -A packages=(
 	[guest]='gcc-12 libelf1 make kmod cpio xz-utils zstd procps busybox-static
 		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
 		ibverbs-utils rdmacm-utils'
-	[check]='clang clang-format sparse g++ valgrind dpkg-dev file dkms
-		debootstrap jq spin'
+	[check]='clang libclang-rt-14-dev clang-format sparse g++ valgrind
+		dpkg-dev file dkms debootstrap jq spin'
 )
 
 case "${1-}" in
