@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -153,6 +154,120 @@ static bool do_map_on_full(void)
 	       strstr(md_errmsg(), "is full");
 }
 
+/* ---- a session with itself ---------------------------------------------------- */
+
+/* What a side of the session has sent and the other has not got. */
+static struct way {
+	struct md_peer *to;
+	size_t length;
+	uint8_t bytes[256 * MD_MESSAGE_MAX];
+} way[2];
+
+static pthread_mutex_t way_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct md_peer *side[2];
+static struct md_grant *grant;
+static struct md_remote *remote;
+static bool broken_off;
+
+static int take(void *arg, const void *message, size_t size)
+{
+	struct way *w = arg;
+
+	pthread_mutex_lock(&way_lock);
+	memcpy(w->bytes + w->length, message, size);
+	w->length += size;
+	pthread_mutex_unlock(&way_lock);
+	return 0;
+}
+
+static void hang_up(void *arg)
+{
+	(void)arg;
+	broken_off = true;
+}
+
+static bool deliver(struct way *w)
+{
+	static uint8_t bytes[sizeof(w->bytes)];
+	size_t size;
+
+	pthread_mutex_lock(&way_lock);
+	size = w->length;
+	memcpy(bytes, w->bytes, size);
+	w->length = 0;
+	pthread_mutex_unlock(&way_lock);
+	return !size || !md_peer_input(w->to, bytes, size);
+}
+
+static bool new_side(int i)
+{
+	const struct md_peer_ops ops = { .size = sizeof(ops), .send = take, .close = hang_up };
+
+	side[i] = md_peer_new(ctx, &ops, &way[i], NULL);
+	way[!i].to = side[i];
+	way[i].length = 0;
+	return side[i];
+}
+
+static bool do_new_holder(void)
+{
+	return new_side(0);
+}
+
+static bool do_new_peer(void)
+{
+	return new_side(1);
+}
+
+static bool do_connect(void)
+{
+	broken_off = false;
+	for (int i = 0; i < 2; i++) {
+		if (md_peer_lost(side[i]))
+			return false;
+		way[i].length = 0;
+	}
+	return !md_peer_connected(side[0]) && !md_peer_connected(side[1]);
+}
+
+/* Messages arrive until what was granted last can be used. */
+static bool do_talk(void)
+{
+	if (broken_off && !do_connect())
+		return false;
+	for (int ms = 0; ms < 5000; ms++) {
+		if (!deliver(&way[0]) || !deliver(&way[1]) || !do_process())
+			return false;
+		if (!remote)
+			remote = md_remote_find(side[1], "data");
+		if (remote && remote->rkey == mr->rkey && !md_remote_wait(remote, 0))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool do_grant(void)
+{
+	grant = md_grant(side[0], mr, "data");
+	return grant;
+}
+
+static bool do_recall(void)
+{
+	return !md_recall(grant);
+}
+
+static bool do_close_holder(void)
+{
+	return !md_peer_close(side[0]);
+}
+
+static bool do_close_peer(void)
+{
+	return !md_peer_close(side[1]);
+}
+
 /* ---- scenarios -------------------------------------------------------------- */
 
 static void begin(void)
@@ -213,6 +328,33 @@ void scenario_broken(void)
 		CU_ASSERT(fake_verbs_write(mr->rkey, 0, 1));
 		step("md_persist", do_persist);
 	}
+	end();
+}
+
+/* The peer does not hear of the break in time: it is fenced, and granted again later. */
+void scenario_granted(void)
+{
+	remote = NULL;
+	begin();
+	step("md_peer_new", do_new_holder);
+	step("md_peer_new", do_new_peer);
+	step("md_peer_connected", do_connect);
+	step("md_grant", do_grant);
+	step("md_peer_input", do_talk);
+	CU_ASSERT_EQUAL(md_remote_get(remote), 0);
+	CU_ASSERT(fake_verbs_write(remote->rkey, 0, 1));
+	md_remote_put(remote);
+	fake_kmod_event(MAPDIRECT_EVENT_BREAK, MAPDIRECT_REASON_LAYOUT, FAR_MS);
+	CU_ASSERT(await(MD_EVENT_BREAK));
+	CU_ASSERT(await(MD_EVENT_RELEASED));
+	CU_ASSERT_EQUAL(fake_verbs_live(), 0);
+	if (await(MD_EVENT_RESTORED)) {
+		step("md_peer_input", do_talk);
+		CU_ASSERT(fake_verbs_write(remote->rkey, 0, 1));
+	}
+	step("md_recall", do_recall);
+	step("md_peer_close", do_close_holder);
+	step("md_peer_close", do_close_peer);
 	end();
 }
 

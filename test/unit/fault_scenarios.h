@@ -5,6 +5,7 @@
 
 void scenario_live(void);
 void scenario_broken(void);
+void scenario_granted(void);
 void scenario_released(void);
 void scenario_revoked(void);
 void scenario_late(void);

@@ -51,6 +51,7 @@ static struct {
 	{ "fcntl UNLCK", "md_unmap", "the lease goes when the file is closed", false, false },
 	{ "ioctl RELEASE", "md_unmap", "the kernel goes on by itself, with the anchor", false,
 	  false },
+	{ "poll", "md_recall", "between two looks: looked again", false, false },
 	{ "ioctl RELEASE", BREAK, "tried again", false, false },
 	{ "fcntl UNLCK", BREAK, "tried again, and told", false, false },
 	{ "ibv_dereg_mr", BREAK, "tried again", false, false },
@@ -81,6 +82,7 @@ static const struct {
 	{ "ioctl INFO", EOPNOTSUPP },
 	{ "fstat", EBADF },
 	{ "fcntl GETFL", EACCES },
+	{ "aligned_alloc", EPROTO }, /* a range that is granted: the connection is closed */
 };
 
 struct steps steps;

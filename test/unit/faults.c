@@ -147,6 +147,16 @@ static void two_maps__each_call_fails__restored_or_lost(void)
 	each_call(scenario_two, FAULT_ERROR, 60);
 }
 
+static void session__each_call_fails__granted_again(void)
+{
+	each_call(scenario_granted, FAULT_ERROR, 60);
+}
+
+static void session__each_call_interrupted__granted_again(void)
+{
+	each_call(scenario_granted, FAULT_EINTR, 10);
+}
+
 /* After all cases, in both runs. */
 static void lists__each_entry__was_seen(void)
 {
@@ -175,6 +185,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(cancel__each_call_fails__says_so),
 	UNIT_CASE(full__each_call_fails__says_so),
 	UNIT_CASE(two_maps__each_call_fails__restored_or_lost),
+	UNIT_CASE(session__each_call_fails__granted_again),
+	UNIT_CASE(session__each_call_interrupted__granted_again),
 	UNIT_CASE(lists__each_entry__was_seen),
 	{ 0 },
 };
