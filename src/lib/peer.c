@@ -148,11 +148,17 @@ static void link_ended(struct md_peer *peer)
 	connection_ended(peer, errno_of(error->code), why);
 }
 
+/* Silence may be the network's fault, and the lack of memory is ours. */
+static bool is_its_fault(uint32_t code)
+{
+	return code != MD__ERR_SILENT && code != MD__ERR_MEMORY;
+}
+
 /* With the lock: send the last message, then close. */
 static void give_up(struct md_peer *peer, enum md__link_result result)
 {
 	peer->hang_up = true;
-	if (result == MD__LINK_FAILED && peer->link.error.code != MD__ERR_SILENT)
+	if (result == MD__LINK_FAILED && is_its_fault(peer->link.error.code))
 		md__grants_accuse(peer);
 }
 

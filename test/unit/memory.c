@@ -6,7 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "peer.h"
+#include "session.h"
 
 /* The linker sends the library's calls here (--wrap). */
 void *__real_calloc(size_t n, size_t size);
@@ -47,6 +48,14 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 			  void *arg)
 {
 	return fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
+}
+
+static int send_nothing(void *arg, const void *message, size_t length)
+{
+	(void)arg;
+	(void)message;
+	(void)length;
+	return 0;
 }
 
 /* Teardown sees to it that what was made before the failure is gone. */
@@ -126,6 +135,112 @@ static void attach__no_memory__enomem(void)
 	fixture_unmap(map);
 }
 
+static void peer__no_memory__enomem(void)
+{
+	const struct md_peer_ops ops = { .size = sizeof(ops), .send = send_nothing };
+	struct md_peer *peer;
+
+	countdown = 1;
+	CU_ASSERT_PTR_NULL(md_peer_new(ctx, &ops, NULL, NULL));
+	ASSERT_FAILED(ENOMEM, "no memory for a peer");
+	peer = md_peer_new(ctx, &ops, NULL, NULL);
+	CU_ASSERT_PTR_NOT_NULL(peer);
+	CU_ASSERT_EQUAL(md_peer_close(peer), 0);
+}
+
+static struct session s;
+static struct md_map *map;
+static struct md_mr *mr;
+
+static void open_session(void)
+{
+	sessions_open(&s, 1);
+	map = fixture_map(MD_MAP_RESTORE);
+	mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mr);
+	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], s.peer[HOLDER]), 0);
+}
+
+static void close_session(struct md_grant *grant)
+{
+	CU_ASSERT_EQUAL(session_recall(grant), 0);
+	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
+	CU_ASSERT_EQUAL(md_dereg_mr(mr), 0);
+	fixture_unmap(map);
+	sessions_run();
+	sessions_close(&s, 1);
+}
+
+/* The grant, then the place for its times in events. */
+static void grant__no_memory__enomem(void)
+{
+	struct md_grant *grant;
+
+	open_session();
+	for (countdown = 1; countdown <= 2; countdown++) {
+		unsigned int nth = countdown;
+
+		CU_ASSERT_PTR_NULL(md_grant(s.peer[HOLDER], mr, "data"));
+		ASSERT_FAILED(ENOMEM, "no memory for a grant");
+		CU_ASSERT_EQUAL(countdown, 0);
+		countdown = nth;
+	}
+	countdown = 0;
+	grant = md_grant(s.peer[HOLDER], mr, "data");
+	CU_ASSERT_PTR_NOT_NULL(grant);
+	session_granted(&s);
+	close_session(grant);
+}
+
+/* A message of the other side, made by hand. */
+static int arrive(struct md__msg *msg)
+{
+	uint8_t bytes[MD_MESSAGE_MAX];
+
+	msg->number = s.way[PEER].sent + 1;
+	msg->seen = s.way[HOLDER].sent;
+	msg->session = s.peer[PEER]->link.self;
+	return md_peer_input(s.peer[HOLDER], bytes, md__wire_encode(msg, bytes));
+}
+
+/* It is our fault: the connection has to be made anew, and that is all. */
+static void remote__no_memory__peer_is_not_punished(void)
+{
+	struct md__msg msg = {
+		.type = MD__MSG_GRANT,
+		.grant = { .region = 1, .generation = 1, .length = PAGE, .name = "theirs" },
+	};
+	struct md_grant *grant;
+
+	open_session();
+	grant = md_grant(s.peer[HOLDER], mr, "data");
+	session_granted(&s);
+	sessions_run();
+	countdown = 1;
+	CU_ASSERT_EQUAL(arrive(&msg), -1);
+	countdown = 0;
+	ASSERT_FAILED(EPROTO, "no memory");
+	holder_pass(MD_EVENT_PEER_DOWN);
+	session_pass(&s, MD_EVENT_PEER_DOWN);
+	sessions_run();
+	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
+	s.way[HOLDER].sent = s.way[PEER].sent = 0;
+	session_mend(&s);
+	holder_pass(MD_EVENT_PEER_UP);
+	session_pass(&s, MD_EVENT_PEER_UP);
+	CU_ASSERT_EQUAL(arrive(&msg), 0);
+	holder_pass(MD_EVENT_GRANTED);
+	CU_ASSERT_EQUAL(md_remote_release(md_remote_find(s.peer[HOLDER], "theirs")), 0);
+	session_drop(&s, HOLDER); /* the other side knows nothing of it */
+	session_cut(&s);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	session_pass(&s, MD_EVENT_PEER_DOWN);
+	session_mend(&s);
+	holder_pass(MD_EVENT_PEER_UP);
+	session_pass(&s, MD_EVENT_PEER_UP);
+	close_session(grant);
+}
+
 /* From the first step of a break to the last of the restore. */
 static void break__no_memory__does_not_need_any(void)
 {
@@ -149,6 +264,9 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__no_address_space__enomem),
 	UNIT_CASE(reg__no_memory__enomem),
 	UNIT_CASE(attach__no_memory__enomem),
+	UNIT_CASE(peer__no_memory__enomem),
+	UNIT_CASE(grant__no_memory__enomem),
+	UNIT_CASE(remote__no_memory__peer_is_not_punished),
 	UNIT_CASE(break__no_memory__does_not_need_any),
 	{ 0 },
 };
