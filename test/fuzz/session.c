@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,15 @@
 #define OTHER_NAME 0x5eed
 #define MSEC UINT64_C(1000000)
 #define RW (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
+
+/* The name of the rule is in the log. */
+#define must(good)                                                                                 \
+	do {                                                                                       \
+		if (!(good)) {                                                                     \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #good);                         \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
@@ -59,12 +69,6 @@ static struct {
 } f;
 
 static int file = -1;
-
-static void must(bool good)
-{
-	if (!good)
-		abort();
-}
 
 static uint8_t byte(void)
 {
@@ -101,17 +105,23 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, stru
 
 /* ---- the connection ----------------------------------------------------- */
 
-static uint64_t region_of(const struct md_remote *remote)
+static const struct md__remote *inside(const struct md_remote *remote)
 {
-	return ((const struct md__remote *)((const char *)remote -
-					    offsetof(struct md__remote, pub)))
-		->region;
+	return (const struct md__remote *)((const char *)remote - offsetof(struct md__remote, pub));
+}
+
+/* An answer about an older grant may have had to wait. */
+static bool is_used(const struct md_remote *remote, const struct md__answer_msg *answer)
+{
+	const struct md__remote *r = inside(remote);
+
+	return r->region == answer->region && r->hold.generation <= answer->generation;
 }
 
 static void check_done(const struct md__msg *msg)
 {
 	for (int i = 0; i < REMOTES; i++)
-		must(!f.remote[i] || !f.uses[i] || region_of(f.remote[i]) != msg->answer.region);
+		must(!f.remote[i] || !f.uses[i] || !is_used(f.remote[i], &msg->answer));
 }
 
 static int take(void *arg, const void *message, size_t length)

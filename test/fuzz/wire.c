@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Any bytes: what can be decoded is the same after it was encoded again. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "wire.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* The name of the rule is in the log. */
+#define must(good)                                                                                 \
+	do {                                                                                       \
+		if (!(good)) {                                                                     \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #good);                         \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
 
-static void must(int good)
-{
-	if (!good)
-		abort();
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* In memory of its own, so that a read behind the end is found. */
 static void try(const uint8_t *data, size_t size)
