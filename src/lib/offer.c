@@ -39,6 +39,7 @@ static void grant_sent(struct md__offer *o, const struct md__offer_input *in)
 {
 	o->state = MD__OFFER_GRANTED;
 	o->known = true;
+	o->held = true;
 	o->due = 0;
 	o->pause = AGAIN_MIN;
 	o->again_at = in->now + o->pause;
@@ -124,6 +125,7 @@ static void done(struct md__offer *o, const struct md__offer_input *in)
 	if (!is_answer(o, in))
 		return;
 	o->state = MD__OFFER_IDLE;
+	o->held = false;
 	o->done = in->now;
 	send_nothing(o);
 }
@@ -160,6 +162,7 @@ static void fenced_acked(struct md__offer *o, const struct md__offer_input *in)
 {
 	if (!is_answer(o, in))
 		return;
+	o->held = false;
 	if (o->unsaid) {
 		recall(o, in);
 		return;
@@ -175,6 +178,7 @@ static void gone(struct md__offer *o, const struct md__offer_input *in)
 	if (o->state == MD__OFFER_RECALLED)
 		o->done = in->now;
 	o->next = 0;
+	o->held = false;
 	o->known = false; /* nobody is there to be told */
 	withdraw(o, in);
 }
@@ -267,7 +271,8 @@ void md__offer_step(struct md__offer *o, const struct md__offer_input *in)
 
 bool md__offer_is_over(const struct md__offer *o)
 {
-	return o->state == MD__OFFER_IDLE || o->state == MD__OFFER_FENCED;
+	return o->state == MD__OFFER_IDLE || o->state == MD__OFFER_FENCED ||
+	       (o->state == MD__OFFER_RECALLED && !o->held);
 }
 
 bool md__offer_is_held(const struct md__offer *o, uint64_t generation)

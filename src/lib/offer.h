@@ -55,6 +55,7 @@ struct md__offer {
 	uint64_t next;	     /* FENCED: to be offered once that is acknowledged, or 0 */
 	uint64_t id;	     /* of the last recall; they rise */
 	bool known;	     /* the peer has heard of the region, or may have */
+	bool held;	     /* the peer has a grant that it has not given back, or may have */
 	bool final;	     /* nothing is offered any more */
 	bool unsaid;	     /* FENCED: that it is final was decided after it was said */
 	bool answered;	     /* GRANT_ACK came */

@@ -414,8 +414,6 @@ static void release__lost_on_its_way__said_again_when_the_holder_speaks(void)
 	CU_ASSERT_EQUAL(sent(), 0);
 }
 
-/* MORE */
-
 static void str__every_state__has_its_own_name(void)
 {
 	for (enum md__hold_state s = 0; s < MD__HOLD_STATES; s++) {

@@ -936,8 +936,6 @@ static void walk__some_are_lost__never_stuck(void)
 	CU_ASSERT(lost_ones > 1000);
 }
 
-/* MORE */
-
 static void str__every_state__has_its_own_name(void)
 {
 	for (enum md__link_state s = 0; s < MD__LINK_STATES; s++) {

@@ -500,7 +500,20 @@ static void final__told_before__not_waited_for_again(void)
 	CU_ASSERT_EQUAL(o.due, 0);
 }
 
-/* MORE */
+/* It has nothing, and only hears that it gets nothing more. */
+static void final__idle_and_known__not_waited_for(void)
+{
+	reach(MD__OFFER_RECALLED);
+	answer(MD__OFFER_IN_DONE);
+	recall(true);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_RECALLED);
+	CU_ASSERT(md__offer_is_over(&o));
+	reach(MD__OFFER_FENCED);
+	recall(true);
+	answer(MD__OFFER_IN_FENCED_ACK);
+	CU_ASSERT_EQUAL(o.state, MD__OFFER_RECALLED);
+	CU_ASSERT(md__offer_is_over(&o));
+}
 
 /* ---- again -------------------------------------------------------------- */
 
@@ -607,6 +620,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(final__fenced_after_it__fenced_ack_is_enough),
 	UNIT_CASE(final__session_is_gone__nobody_to_wait_for),
 	UNIT_CASE(final__told_before__not_waited_for_again),
+	UNIT_CASE(final__idle_and_known__not_waited_for),
 	UNIT_CASE(again__not_answered__less_and_less_often),
 	UNIT_CASE(again__grant_answered__not_any_more),
 	UNIT_CASE(reopened__not_answered__at_once_and_often_again),

@@ -94,9 +94,33 @@ static void break__all_cooperate__no_queue_pair_lost(void)
 	end_all();
 }
 
+/* The peer has given it back; that nothing comes any more can be said later. */
+static void recall__given_back_and_no_connection__no_queue_pair_lost(void)
+{
+	grant_all();
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_RELEASED);
+	for (int i = 0; i < PEERS; i++) {
+		session_pass(&s[i], MD_EVENT_RECALLED);
+		session_cut(&s[i]);
+		holder_pass(MD_EVENT_PEER_DOWN);
+		session_pass(&s[i], MD_EVENT_PEER_DOWN);
+		CU_ASSERT_EQUAL(md_recall(grant[i]), 0);
+		grant[i] = NULL;
+		CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[i]));
+		session_mend(&s[i]);
+		holder_pass(MD_EVENT_PEER_UP);
+		session_pass(&s[i], MD_EVENT_PEER_UP);
+		session_pass(&s[i], MD_EVENT_REMOTE_LOST);
+	}
+	end_all();
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(grant__connected__peer_can_use_it),
 	UNIT_CASE(break__all_cooperate__no_queue_pair_lost),
+	UNIT_CASE(recall__given_back_and_no_connection__no_queue_pair_lost),
 	{ 0 },
 };
 
