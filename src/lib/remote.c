@@ -46,7 +46,6 @@ static void take(struct md__remote *r, const struct md__grant_msg *grant)
 	r->pub.length = grant->length;
 	r->pub.access = (int)grant->access;
 	r->pub.rkey = grant->rkey;
-	r->persistable = grant->flags & MD__GRANT_PERSIST;
 	memcpy(r->pub.name, grant->name, sizeof(r->pub.name));
 }
 
@@ -62,6 +61,8 @@ static void carry_out(struct md__remote *r, unsigned int act, const struct md__m
 		md__guard_shut(&r->guard, ESTALE);
 	if (act & MD__HOLD_TAKE)
 		take(r, &msg->grant);
+	if (act & MD__HOLD_UPDATE)
+		r->persistable = msg->grant.flags & MD__GRANT_PERSIST;
 	if (act & MD__HOLD_OPEN) {
 		md__guard_open(&r->guard);
 		pthread_cond_broadcast(&peer->changed);
