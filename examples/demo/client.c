@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * demo_client ADDRESS LOG: writes records into the server's file by RDMA, over
- * and over, and logs each one that the server acknowledged as durable. Stops
- * when told, goes on with the next grant.
+ * and over, and logs each one that the server acknowledged as durable. When the
+ * file is taken back it waits until it is granted again.
  */
 #include "demo.h"
 
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <rdma/rdma_verbs.h>
+#include <mapdirect/mapdirect.h>
 
 #include "../common/conn.h"
 
@@ -22,16 +22,61 @@
 #define CONNECT_PAUSE_US 100000
 
 struct client {
+	const char *addr;
+	struct md_context *ctx;
+	struct md_peer *server;
+	struct md_remote *remote;
+	uint64_t generation; /* of the grant */
+	struct token token;
 	struct conn conn;
 	struct record *records; /* BATCH of them */
 	struct ibv_mr *mr;
 	int log;
 	uint64_t seq;
-	struct message grant;
-	bool granted;
-	bool stop;
-	bool bye;
+	bool persisted; /* the request has ended */
+	int persist_error;
+	bool bye;      /* nothing is granted any more */
+	bool paused;   /* granted again since the last acknowledgement */
+	uint64_t last; /* when that was */
 };
+
+/* ---- events -------------------------------------------------------------- */
+
+static void handle_event(struct client *cl, const struct md_event *ev)
+{
+	switch (ev->type) {
+	case MD_EVENT_GRANTED:
+		cl->paused = cl->remote;
+		cl->remote = ev->remote;
+		cl->generation = ev->generation;
+		break;
+	case MD_EVENT_RECALLED:
+		break;
+	case MD_EVENT_PERSISTED:
+		cl->persisted = true;
+		cl->persist_error = ev->error;
+		break;
+	case MD_EVENT_REMOTE_LOST:
+	case MD_EVENT_PEER_CLOSED:
+		cl->bye = true;
+		break;
+	default:
+		printf("client: %s\n", ev->message);
+	}
+}
+
+static void handle_events(struct client *cl, int timeout_ms)
+{
+	struct md_event *ev;
+
+	while (!md_get_event(cl->ctx, &ev, timeout_ms)) {
+		handle_event(cl, ev);
+		md_ack_event(ev);
+		timeout_ms = 0;
+	}
+}
+
+/* ---- records -------------------------------------------------------------- */
 
 static void write_log(const struct client *cl, enum log_what what, uint64_t first)
 {
@@ -40,41 +85,12 @@ static void write_log(const struct client *cl, enum log_what what, uint64_t firs
 		.first = first,
 		.count = BATCH,
 		.seq = cl->seq,
-		.generation = cl->grant.generation,
+		.generation = cl->generation,
 		.stamp = now_ns(),
 	};
 
 	if (write(cl->log, &entry, sizeof(entry)) != sizeof(entry))
 		err(1, "log");
-}
-
-/* Takes note of what the server says; 1 for the answer to MSG_PERSIST. */
-static int hear(struct client *cl, const struct message *msg)
-{
-	switch (msg->type) {
-	case MSG_GRANT:
-		cl->grant = *msg;
-		cl->granted = true;
-		return 0;
-	case MSG_STOP:
-		cl->stop = true;
-		return 0;
-	case MSG_BYE:
-		cl->bye = true;
-		return 0;
-	case MSG_PERSISTED:
-		return 1;
-	default:
-		errno = EPROTO;
-		return -1;
-	}
-}
-
-static int wait_and_hear(struct client *cl)
-{
-	struct message msg;
-
-	return conn_wait(&cl->conn, &msg, sizeof(msg)) ? -1 : hear(cl, &msg);
 }
 
 static int write_records(struct client *cl, uint64_t first)
@@ -90,99 +106,131 @@ static int write_records(struct client *cl, uint64_t first)
 		};
 
 		ret = conn_post_rdma(&cl->conn, IBV_WR_RDMA_WRITE, &sge,
-				     cl->grant.addr + (first + posted) * RECORD_SIZE,
-				     cl->grant.rkey);
+				     cl->remote->addr + (first + posted) * RECORD_SIZE,
+				     cl->remote->rkey);
 	}
 	return conn_reap(&cl->conn, posted) ?: ret;
 }
 
-/* Acknowledged is only what the server persisted after the writes completed. */
+/* Acknowledged is only what the server made durable after the writes completed. */
+static int persist_records(struct client *cl, uint64_t first)
+{
+	cl->persisted = false;
+	if (md_persist_remote(cl->remote, first * RECORD_SIZE, BATCH * RECORD_SIZE, cl->seq))
+		errx(1, "%s", md_errmsg());
+	while (!cl->persisted)
+		handle_events(cl, -1);
+	/* ESTALE: we were fenced, so the connection has to be made again */
+	errno = cl->persist_error == ESTALE ? ENOTCONN : cl->persist_error;
+	return errno ? -1 : 0;
+}
+
+static void note_pause(struct client *cl)
+{
+	const uint64_t now = now_ns();
+
+	if (cl->paused)
+		printf("client: a pause of %llu us\n", (unsigned long long)(now - cl->last) / 1000);
+	cl->paused = false;
+	cl->last = now;
+}
+
+/* In a use of the remote range. */
 static int batch(struct client *cl)
 {
-	const uint64_t first = cl->seq % cl->grant.count;
-	const struct message ask = { .type = MSG_PERSIST, .first = first, .count = BATCH };
-	int answer = 0;
+	const uint64_t count = cl->remote->length / RECORD_SIZE;
+	const uint64_t first = cl->seq % count;
 
 	for (int i = 0; i < BATCH; i++)
 		record_make(cl->records + i, first + i, cl->seq + i);
 	write_log(cl, LOG_WRITTEN, first);
-	if (write_records(cl, first) || conn_send(&cl->conn, &ask, sizeof(ask)))
-		return -1;
-	while (!answer)
-		answer = wait_and_hear(cl);
-	if (answer < 0)
+	if (write_records(cl, first) || persist_records(cl, first))
 		return -1;
 	write_log(cl, LOG_ACKED, first);
+	note_pause(cl);
 	cl->seq += BATCH;
-	if (cl->seq == cl->grant.count)
+	if (cl->seq == count)
 		printf("client: once through the file\n");
 	return 0;
 }
 
-/* Until the server has no more use for this client, or the connection ends. */
-static int session(struct client *cl)
-{
-	const struct message stopped = { .type = MSG_STOPPED };
+/* ---- the connection that the data takes ----------------------------------- */
 
-	while (!cl->bye) {
-		if (cl->stop) {
-			cl->stop = false;
-			cl->granted = false;
-			if (conn_send(&cl->conn, &stopped, sizeof(stopped)))
-				return -1;
-		} else if (cl->granted ? batch(cl) : wait_and_hear(cl)) {
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int connect_server(struct client *cl, const char *addr)
+static void connect_data(struct client *cl)
 {
 	int tries = CONNECT_TRIES;
 
-	while (conn_connect(&cl->conn, addr, DEMO_PORT)) {
+	while (conn_connect(&cl->conn, cl->addr, DEMO_DATA_PORT)) {
 		if (!--tries)
-			return -1;
+			err(1, "connect");
 		usleep(CONNECT_PAUSE_US);
 	}
 	cl->mr = ibv_reg_mr(cl->conn.id->pd, cl->records, BATCH * RECORD_SIZE, 0);
-	if (!cl->mr)
-		return -1;
-	cl->granted = false;
-	cl->stop = false;
+	if (!cl->mr || conn_send(&cl->conn, &cl->token, sizeof(cl->token)))
+		err(1, "connection");
 	printf("client: connected\n");
-	return 0;
 }
 
-static void disconnect(struct client *cl)
+static void disconnect_data(struct client *cl)
 {
 	ibv_dereg_mr(cl->mr);
 	conn_close(&cl->conn);
 }
 
+/* Until the server grants nothing any more. */
+static void run(struct client *cl)
+{
+	while (!cl->bye) {
+		int ret;
+
+		if (!cl->remote || md_remote_get(cl->remote)) {
+			handle_events(cl, 100);
+			continue;
+		}
+		/* what is told of the grant that the use is of */
+		handle_events(cl, 0);
+		ret = batch(cl);
+		md_remote_put(cl->remote);
+		if (!ret)
+			continue;
+		if (errno != ENOTCONN)
+			err(1, "batch");
+		/* what it wrote last is unknown: those numbers are spent */
+		cl->seq += BATCH;
+		printf("client: connection lost\n");
+		disconnect_data(cl);
+		connect_data(cl);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	struct client cl = { .records = calloc(BATCH, RECORD_SIZE) };
+	struct client cl = {
+		.records = calloc(BATCH, RECORD_SIZE),
+		.token.number = now_ns(),
+	};
+	const struct md_connect_attr attr = {
+		.size = sizeof(attr),
+		.private_data = &cl.token,
+		.private_len = sizeof(cl.token),
+	};
 
 	if (argc != 3)
 		errx(2, "usage: demo_client ADDRESS LOG");
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	cl.addr = argv[1];
 	cl.log = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
 	if (!cl.records || cl.log < 0)
 		err(1, "%s", argv[2]);
-	do {
-		if (connect_server(&cl, argv[1]))
-			err(1, "connect");
-		if (session(&cl)) {
-			if (errno != ENOTCONN)
-				err(1, "session");
-			/* what it wrote last is unknown: those numbers are spent */
-			cl.seq += BATCH;
-			printf("client: connection lost\n");
-		}
-		disconnect(&cl);
-	} while (!cl.bye);
+	cl.ctx = md_open(NULL);
+	cl.server = cl.ctx ? md_connect(cl.ctx, cl.addr, DEMO_PORT, &attr) : NULL;
+	if (!cl.server)
+		errx(1, "%s", md_errmsg());
+	connect_data(&cl);
+	run(&cl);
+	if (md_peer_close(cl.server) || md_close(cl.ctx))
+		errx(1, "%s", md_errmsg());
+	disconnect_data(&cl);
 	free(cl.records);
 	return 0;
 }

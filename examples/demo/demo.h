@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#define DEMO_PORT "7475"
+#define DEMO_PORT "7475"      /* of the session */
+#define DEMO_DATA_PORT "7476" /* of the data */
 
 /* ---- records: a file is an array of them, a slot is an index ------------ */
 
@@ -26,24 +27,12 @@ struct record {
 void record_make(struct record *record, uint64_t slot, uint64_t seq);
 bool record_valid(const struct record *record, uint64_t slot);
 
-/* ---- messages between client and server, both on one architecture ------- */
-
-enum message_type {
-	MSG_GRANT = 1, /* server: write to @count slots at @addr with @rkey */
-	MSG_STOP,      /* server: stop, then say so */
-	MSG_STOPPED,   /* client: all my writes have completed, no more come */
-	MSG_PERSIST,   /* client: make @count slots from @first durable */
-	MSG_PERSISTED, /* server: they are */
-	MSG_BYE,       /* server: the demo is over */
-};
-
-struct message {
-	uint32_t type;
-	uint32_t rkey;
-	uint64_t first;
-	uint64_t count;
-	uint64_t addr;
-	uint64_t generation;
+/*
+ * The first message on the connection that the data takes: whose it is, by the number
+ * that the client has said when it asked for its session.
+ */
+struct token {
+	uint64_t number;
 };
 
 /* ---- the client's log: what it knows to be in the file ------------------- */

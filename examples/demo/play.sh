@@ -30,6 +30,7 @@ torn=0
 foreign=0
 records=0
 survived=0
+qps_lost=0
 
 say()
 {
@@ -102,6 +103,8 @@ stop_traffic()
 	exec 3>&-
 	wait "$client" || die "the client failed"
 	wait "$server" || die "the server failed"
+	qps_lost=$((qps_lost + $(count 'client: connected' "$log/$name-client.log") - 1 +
+		$(count 'is fenced' "$log/$name-server.log")))
 }
 
 # differing ARGUMENT...: sets differ, in how many bytes cmp(1) finds two files to
@@ -232,7 +235,7 @@ verify
 records=$(field records "$found")
 survived=$(($(field generations "$found") - 1))
 say "\nat the end, in the file: $found"
-say "connections that the client needed: $(count connected "$log/traffic-client.log")"
+say "queue pairs that were lost: $qps_lost"
 
 say "\nTwenty more breaks, each restored at once (times in ms):"
 start_traffic repeat -r
@@ -246,7 +249,7 @@ done
 stop_traffic
 verify
 say "  in the file: $found"
-say "  connections that the client needed: $(count connected "$log/repeat-client.log")"
+say "  queue pairs that were lost, in all: $qps_lost"
 summary=$(sort -n -k 5 "$log/repeat-breaks.txt" | awk '
 	{ ms[NR] = $5 / 1000; bar = $6 / 4000; over += ms[NR] >= bar; all = all sprintf(" %.1f", ms[NR]) }
 	END {
@@ -257,9 +260,18 @@ summary=$(sort -n -k 5 "$log/repeat-breaks.txt" | awk '
 		printf "  a quarter of the deadline: %d ms; over=%d of=%d\n", bar, over, NR
 	}')
 say "$summary"
+sed -n 's/^client: a pause of \([0-9]*\) us$/\1/p' "$log/repeat-client.log" | sort -n |
+	awk '
+	{ ms[NR] = $1 / 1000 }
+	END {
+		median = NR % 2 ? ms[(NR + 1) / 2] : (ms[NR / 2] + ms[NR / 2 + 1]) / 2
+		printf "  The pause that the client saw, with the new lease: median of %d %.1f ms", NR, median
+		printf " (min %.1f, max %.1f)\n", ms[1], ms[NR]
+	}'
 
 say
 ((torn == 0)) || say "demo: torn=$torn records were cut short by a lost connection"
-say "demo: breaks=$breaks survived=$survived records=$records lost=$lost foreign_bytes=$foreign"
-((breaks == 5 && survived == 5 && records > 0 && lost == 0 && foreign == 0)) &&
+say "demo: breaks=$breaks survived=$survived records=$records lost=$lost" \
+	"foreign_bytes=$foreign qps_lost=$qps_lost"
+((breaks == 5 && survived == 5 && records > 0 && lost == 0 && foreign == 0 && qps_lost == 0)) &&
 	(($(field over "$summary") == 0 && $(field of "$summary") == 20))

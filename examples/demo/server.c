@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * demo_server [-r] ADDRESS FILE TABLE: lets one client at a time write records
- * into a leased file. A grant is one use of the map, from the key's way to the
- * client until the client said that it has stopped.
+ * into a leased file. In a break the library tells the client, and waits for it.
  *
  * With -r the lease is taken again as soon as that is possible. Without, only
  * when "r" is read from stdin, so that others can have the freed blocks first.
@@ -11,9 +10,11 @@
 #include "demo.h"
 
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,15 +30,19 @@ struct server {
 	struct md_context *ctx;
 	struct md_map *map;
 	struct md_mr *mr;
-	struct rdma_cm_id *listener;
+	struct md_listener *sessions;
+	struct md_peer *client;
+	struct token token; /* the client's */
+	struct md_grant *grant;
+	struct rdma_cm_id *listener; /* for its data */
 	struct conn conn;
-	struct md_event *open_break; /* until the client has stopped */
-	uint64_t asked;		     /* when the restore was */
+	uint64_t asked; /* when the restore was */
 	unsigned int breaks;
 	bool connected;
-	bool granted; /* a use is open */
+	bool attached;
 	bool on_demand;
 	bool bye;
+	bool gone; /* the client */
 	FILE *table;
 };
 
@@ -56,7 +61,7 @@ static void start(struct server *s, const char *addr, const char *file)
 
 	if (fd < 0 || fstat(fd, &st))
 		err(1, "%s", file);
-	s->listener = conn_listen(addr, DEMO_PORT);
+	s->listener = conn_listen(addr, DEMO_DATA_PORT);
 	if (!s->listener)
 		err(1, "listen on %s", addr);
 	s->ctx = md_open(&ctx_attr);
@@ -68,102 +73,95 @@ static void start(struct server *s, const char *addr, const char *file)
 	close(fd);
 	s->mr = md_reg_mr(s->listener->pd, s->map, 0, st.st_size,
 			  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-	if (!s->mr)
+	s->sessions = s->mr ? md_listen(s->ctx, addr, DEMO_PORT, NULL) : NULL;
+	if (!s->sessions)
 		errx(1, "%s", md_errmsg());
 	printf("server: %s is leased, generation %llu\n", file,
 	       (unsigned long long)md_map_generation(s->map));
 }
 
-/* The client has stopped, or is gone: what the break waited for. */
-static void end_grant(struct server *s)
-{
-	if (s->granted)
-		md_map_put(s->map);
-	s->granted = false;
-	md_ack_event(s->open_break);
-	s->open_break = NULL;
-}
+/* ---- the client's data connection ----------------------------------------- */
 
-static void drop_client(struct server *s)
+static void drop_conn(struct server *s)
 {
-	if (!s->connected)
-		return;
-	end_grant(s);
-	md_detach_qp(s->map, s->conn.id->qp);
-	conn_close(&s->conn);
+	if (s->attached)
+		md_detach_qp(s->map, s->conn.id->qp);
+	s->attached = false;
+	if (s->connected)
+		conn_close(&s->conn);
 	s->connected = false;
 }
 
-static void stop(struct server *s)
+static void accept_conn(struct server *s)
 {
-	drop_client(s);
-	if (md_dereg_mr(s->mr) || md_unmap(s->map) || md_close(s->ctx))
-		errx(1, "%s", md_errmsg());
-	rdma_destroy_ep(s->listener);
-}
-
-static void tell(struct server *s, const struct message *msg)
-{
-	if (s->connected && conn_send(&s->conn, msg, sizeof(*msg)))
-		drop_client(s);
-}
-
-/* If there is no lease now, MD_EVENT_RESTORED leads here again. */
-static void grant(struct server *s)
-{
-	struct message msg = { .type = MSG_GRANT };
-
-	if (!s->connected || s->granted || md_map_get(s->map))
-		return;
-	s->granted = true;
-	msg.rkey = s->mr->rkey;
-	msg.addr = (uintptr_t)s->mr->addr;
-	msg.count = s->mr->length / RECORD_SIZE;
-	msg.generation = md_map_generation(s->map);
-	tell(s, &msg);
-}
-
-static void accept_client(struct server *s)
-{
-	if (conn_accept(&s->conn, s->listener)) {
+	if (conn_accept(&s->conn, s->listener))
 		warn("accept");
+	else
+		s->connected = true;
+}
+
+/* Whose connection it is: only now can it be attached, and the file be granted. */
+static void attach(struct server *s)
+{
+	if (md_attach_qp(s->map, s->conn.id->qp, s->client))
+		errx(1, "%s", md_errmsg());
+	s->attached = true;
+	if (!s->grant)
+		s->grant = md_grant(s->client, s->mr, "records");
+	if (!s->grant)
+		errx(1, "%s", md_errmsg());
+}
+
+static void handle_conn(struct server *s)
+{
+	struct token token;
+	int n = 1;
+
+	while (s->connected && n > 0) {
+		n = conn_recv(&s->conn, &token, sizeof(token));
+		if (n > 0 && s->client && token.number == s->token.number)
+			attach(s);
+		else if (n)
+			drop_conn(s);
+	}
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+/* One client at a time. */
+static void take_client(struct server *s, struct md_event *ev)
+{
+	struct md_peer *peer = ev->peer;
+	const bool good = !s->client && ev->private_len == sizeof(s->token);
+
+	if (good)
+		memcpy(&s->token, ev->private_data, sizeof(s->token));
+	md_ack_event(ev);
+	if (!good) {
+		md_refuse(peer);
 		return;
 	}
-	if (md_attach_qp(s->map, s->conn.id->qp, NULL))
+	s->client = peer;
+	if (md_accept(peer, NULL))
 		errx(1, "%s", md_errmsg());
-	s->connected = true;
-	grant(s);
-}
-
-static void restore(struct server *s)
-{
-	s->asked = now_ns();
-	if (md_restore(s->map))
-		errx(1, "%s", md_errmsg());
-}
-
-static void handle_break(struct server *s, struct md_event *ev)
-{
-	const struct message msg = { .type = MSG_STOP };
-
-	timeline_broken(ev, ++s->breaks);
-	s->open_break = ev;
-	if (s->granted)
-		tell(s, &msg);
-	if (!s->granted)
-		end_grant(s);
 }
 
 static void handle_event(struct server *s, struct md_event *ev)
 {
 	switch (ev->type) {
-	case MD_EVENT_BREAK:
-		handle_break(s, ev);
+	case MD_EVENT_PEER_REQUEST:
+		take_client(s, ev);
 		return;
+	case MD_EVENT_PEER_CLOSED:
+		s->gone = true;
+		break;
+	case MD_EVENT_BREAK:
+		timeline_broken(ev, ++s->breaks);
+		break;
 	case MD_EVENT_QP_FENCED:
 		printf("server: %s\n", ev->message);
 		md_ack_event(ev);
-		drop_client(s);
+		drop_conn(s);
 		return;
 	case MD_EVENT_RELEASED:
 		timeline_released(ev, s->table);
@@ -171,7 +169,6 @@ static void handle_event(struct server *s, struct md_event *ev)
 		break;
 	case MD_EVENT_RESTORED:
 		timeline_restored(ev, s->asked);
-		grant(s);
 		break;
 	case MD_EVENT_LOST:
 		errx(1, "lost: %s", ev->message);
@@ -182,54 +179,29 @@ static void handle_event(struct server *s, struct md_event *ev)
 	md_ack_event(ev);
 }
 
-static void handle_message(struct server *s, const struct message *msg)
+/* ---- commands --------------------------------------------------------------- */
+
+static void restore(struct server *s)
 {
-	const struct message persisted = { .type = MSG_PERSISTED };
-
-	switch (msg->type) {
-	case MSG_PERSIST:
-		/* inside the grant's use; a client that lost it gets no answer */
-		if (!md_persist(s->map, msg->first * RECORD_SIZE, msg->count * RECORD_SIZE))
-			tell(s, &persisted);
-		break;
-	case MSG_STOPPED:
-		end_grant(s);
-		/* what asked it to stop may be over already */
-		grant(s);
-		break;
-	default:
-		drop_client(s);
-	}
-}
-
-static void handle_client(struct server *s)
-{
-	struct message msg;
-	int n = 1;
-
-	while (s->connected && n > 0) {
-		n = conn_recv(&s->conn, &msg, sizeof(msg));
-		if (n > 0)
-			handle_message(s, &msg);
-		else if (n < 0)
-			drop_client(s);
-	}
+	s->asked = now_ns();
+	if (md_restore(s->map))
+		errx(1, "%s", md_errmsg());
 }
 
 static void handle_command(struct server *s)
 {
-	const struct message bye = { .type = MSG_BYE };
 	char c;
 
 	if (read(STDIN_FILENO, &c, 1) != 1 || c == 'q') {
 		s->bye = true;
-		tell(s, &bye);
+		md_recall(s->grant); /* for good: the client ends its session */
+		s->grant = NULL;
 	} else if (c == 'r') {
 		restore(s);
 	}
 }
 
-/* Only right after handle_client(): that leaves the connection's fds armed. */
+/* Only right after handle_conn(): that leaves the connection's fds armed. */
 static void wait_for_news(struct server *s)
 {
 	struct pollfd pfd[3 + CONN_FDS] = {
@@ -245,7 +217,7 @@ static void wait_for_news(struct server *s)
 	if (pfd[1].revents)
 		handle_command(s);
 	if (pfd[2].revents)
-		accept_client(s);
+		accept_conn(s);
 }
 
 static void run(struct server *s)
@@ -255,11 +227,20 @@ static void run(struct server *s)
 	for (;;) {
 		while (!md_get_event(s->ctx, &ev, 0))
 			handle_event(s, ev);
-		handle_client(s);
-		if (s->bye && !s->connected)
+		handle_conn(s);
+		if (s->bye && (s->gone || !s->client))
 			return;
 		wait_for_news(s);
 	}
+}
+
+static void stop(struct server *s)
+{
+	drop_conn(s);
+	if (md_peer_close(s->client) || md_listener_close(s->sessions) || md_dereg_mr(s->mr) ||
+	    md_unmap(s->map) || md_close(s->ctx))
+		errx(1, "%s", md_errmsg());
+	rdma_destroy_ep(s->listener);
 }
 
 int main(int argc, char **argv)

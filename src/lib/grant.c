@@ -83,9 +83,13 @@ static void offer(struct md_grant *grant, struct md_map *map)
 
 static void recall(struct md_grant *grant, enum md_reason reason, uint32_t budget_ms, bool final)
 {
+	uint64_t id = grant->offer.id;
+
 	grant->reason = reason;
 	grant->budget_ms = budget_ms;
 	step(grant, (struct md__offer_input){ .what = MD__OFFER_IN_RECALL, .final = final });
+	if (grant->offer.id != id)
+		grant->recalled_at = md__now();
 }
 
 /* ---- all grants of a map, with its lock --------------------------------- */
@@ -406,13 +410,15 @@ void md__grants_timelines(struct md_map *map, struct md_event *event)
 		const struct md__offer *o = &grant->offer;
 
 		pthread_mutex_lock(&grant->peer->lock);
-		place[n++] = (struct md_peer_timeline){
-			.peer = grant->peer,
-			.told = o->told,
-			.acked = o->acked,
-			.done = o->done,
-			.fenced = o->fenced,
-		};
+		place[n] = (struct md_peer_timeline){ .peer = grant->peer };
+		/* Of a peer that had nothing, the last recall was another one. */
+		if (grant->recalled_at >= map->timeline.noticed) {
+			place[n].told = o->told;
+			place[n].acked = o->acked;
+			place[n].done = o->done;
+			place[n].fenced = o->fenced;
+		}
+		n++;
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 	event->peers = place;

@@ -33,6 +33,7 @@ struct md_grant {
 	bool persistable;      /* PERSIST_REQ is served */
 	unsigned int flushing; /* how many use @mr without the lock */
 	enum md_reason reason; /* of the last recall */
+	uint64_t recalled_at;  /* when the last recall began, ns */
 	uint32_t budget_ms;    /* of the last recall */
 	uint32_t rkey;	       /* of this generation */
 };
