@@ -46,7 +46,7 @@ set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mapdirect-dkms)
 deb(dev libmapdirect-dev libdevel
 	"headers, static library and man pages of libmapdirect"
 	"What is needed to build programs with libmapdirect."
-	"${same}, libibverbs-dev, libpmem-dev")
+	"${same}, libibverbs-dev, librdmacm-dev, libpmem-dev")
 deb(dkms mapdirect-dkms kernel
 	"source of the kernel module mapdirect, for DKMS"
 	"The module lets a process hold layout leases of files on XFS in DAX mode. DKMS

@@ -1,50 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* A break, seen by peers that were granted something. */
 
-#include <unistd.h>
-
-#include "session.h"
-
-#define PEERS 3
-
-static struct session s[PEERS];
-static struct md_map *map;
-static struct md_mr *mr;
-static struct md_grant *grant[PEERS];
-static struct md_remote *remote[PEERS];
-
-static void grant_all(void)
-{
-	sessions_open(s, PEERS);
-	map = fixture_map(MD_MAP_RESTORE);
-	mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(mr);
-	for (int i = 0; i < PEERS; i++) {
-		CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[i], s[i].peer[HOLDER]), 0);
-		grant[i] = md_grant(s[i].peer[HOLDER], mr, "data");
-		CU_ASSERT_PTR_NOT_NULL_FATAL(grant[i]);
-		remote[i] = session_granted(&s[i]);
-	}
-}
-
-static void end_all(void)
-{
-	for (int i = 0; i < PEERS; i++) {
-		CU_ASSERT_EQUAL(session_recall(grant[i]), 0);
-		CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[i]), 0);
-	}
-	CU_ASSERT_EQUAL(md_dereg_mr(mr), 0);
-	fixture_unmap(map);
-	sessions_run();
-	sessions_close(s, PEERS);
-}
-
-static void use(int i)
-{
-	CU_ASSERT_EQUAL(md_remote_get(remote[i]), 0);
-	CU_ASSERT_TRUE(fake_verbs_write(remote[i]->rkey, 0, 1));
-	md_remote_put(remote[i]);
-}
+#include "granted.h"
 
 static void grant__connected__peer_can_use_it(void)
 {
