@@ -96,7 +96,8 @@ static void open_one(struct session *s, int n)
 		.flags = threaded ? 0 : MD_OPEN_NO_THREAD,
 	};
 
-	*s = (struct session){ .ctx = md_open(&attr) };
+	memset(s, 0, sizeof(*s));
+	s->ctx = md_open(&attr);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s->ctx);
 	for (enum side side = HOLDER; side <= PEER; side++) {
 		queue[n][side].session = s;

@@ -3,6 +3,8 @@
 #ifndef MD_TEST_SESSION_H
 #define MD_TEST_SESSION_H
 
+#include <stdatomic.h>
+
 #include "fixture.h"
 
 #define SESSIONS 8
@@ -14,10 +16,10 @@ enum side {
 
 /* What a test does to one direction of a connection. */
 struct session_way {
-	bool stopped;	     /* nothing arrives */
-	int send_error;	     /* errno of each send; 0: none */
-	unsigned int closed; /* how often the library has closed it */
-	unsigned int sent;   /* messages that were taken */
+	atomic_bool stopped;   /* nothing arrives */
+	atomic_int send_error; /* errno of each send; 0: none */
+	atomic_uint closed;    /* how often the library has closed it */
+	atomic_uint sent;      /* messages that were taken */
 };
 
 struct session {
