@@ -19,6 +19,9 @@ struct failure {
 
 struct ibv_pd fake_pd;
 struct ibv_qp fake_qp[FAKE_QPS];
+struct ibv_context fake_adapter[2];
+
+static struct ibv_device device[2] = { { .name = "fake0" }, { .name = "fake1" } };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
@@ -118,7 +121,10 @@ void fake_verbs_reset(void)
 	modify_error = 0;
 	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
+	for (int i = 0; i < 2; i++)
+		fake_adapter[i].device = &device[i];
 	for (unsigned int i = 0; i < FAKE_QPS; i++) {
+		fake_qp[i].context = &fake_adapter[0];
 		fake_qp[i].qp_num = 0x11 + i;
 		fake_qp[i].state = IBV_QPS_RTS;
 	}

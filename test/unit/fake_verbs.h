@@ -14,7 +14,8 @@
 #define FAKE_QPS 4
 
 extern struct ibv_pd fake_pd;
-extern struct ibv_qp fake_qp[FAKE_QPS];
+extern struct ibv_qp fake_qp[FAKE_QPS]; /* on the first adapter, until a case says else */
+extern struct ibv_context fake_adapter[2];
 
 /* Forget everything that was made, counted or is to fail; queue pairs to RTS. */
 void fake_verbs_reset(void);

@@ -21,6 +21,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct queue queue[SESSIONS][2];
 static int sessions;
 
+struct ibv_context *session_adapter = &fake_adapter[0];
+
 static int take(void *arg, const void *message, size_t length)
 {
 	struct queue *q = arg;
@@ -90,7 +92,9 @@ void sessions_run(void)
 
 static void open_one(struct session *s, int n)
 {
-	const struct md_peer_ops ops = { .size = sizeof(ops), .send = take, .close = hang_up };
+	const struct md_peer_ops ops = {
+		.size = sizeof(ops), .send = take, .close = hang_up, .verbs = session_adapter
+	};
 	const struct md_context_attr attr = {
 		.size = sizeof(attr),
 		.flags = threaded ? 0 : MD_OPEN_NO_THREAD,

@@ -28,6 +28,9 @@ struct session {
 	struct session_way way[2]; /* what that side sends */
 };
 
+/* The adapter that messages come by; NULL: none. Back to the first after a case. */
+extern struct ibv_context *session_adapter;
+
 /* Make @count sessions, connect them and wait until both sides know it. */
 void sessions_open(struct session *s, int count);
 

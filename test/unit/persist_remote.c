@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* Remote writes that the holder is asked to make durable. */
+
+#include "granted.h"
+
+static void expect_persisted(int i, uint64_t wr_id, int error)
+{
+	struct md_event *event = session_event(&s[i], MD_EVENT_PERSISTED);
+
+	CU_ASSERT_PTR_EQUAL(event->remote, remote[i]);
+	CU_ASSERT_PTR_EQUAL(event->peer, s[i].peer[PEER]);
+	CU_ASSERT_EQUAL(event->wr_id, wr_id);
+	CU_ASSERT_EQUAL(event->error, error);
+	md_ack_event(event);
+}
+
+static void persist__many__each_told_in_order(void)
+{
+	unsigned int messages;
+
+	grant_all();
+	messages = s[0].way[PEER].sent;
+	for (uint64_t n = 0; n < 40; n++)
+		CU_ASSERT_EQUAL(md_persist_remote(remote[0], n % 64 * 64, 64, 1000 + n), 0);
+	for (uint64_t n = 0; n < 40; n++)
+		expect_persisted(0, 1000 + n, 0);
+	if (!threaded) /* eight fit into one message */
+		CU_ASSERT_EQUAL(s[0].way[PEER].sent - messages, 5);
+	end_all();
+}
+
+static void persist__bad_range__refused(void)
+{
+	grant_all();
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 0, 1), -1);
+	ASSERT_FAILED(EINVAL, "not inside");
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], PAGE, 1, 1), -1);
+	ASSERT_FAILED(EINVAL, "not inside");
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 1, UINT64_MAX, 1), -1);
+	ASSERT_FAILED(EINVAL, "not inside");
+	CU_ASSERT_EQUAL(md_persist_remote(NULL, 0, 1, 1), -1);
+	ASSERT_FAILED(EINVAL, "no remote");
+	end_all();
+}
+
+static void persist__no_adapter__enotsup(void)
+{
+	session_adapter = NULL;
+	grant_all();
+	session_adapter = &fake_adapter[0];
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 1, 1), -1);
+	ASSERT_FAILED(EOPNOTSUPP, "attached");
+	end_all();
+}
+
+static void persist__other_adapter__enotsup(void)
+{
+	fake_qp[1].context = &fake_adapter[1];
+	grant_all();
+	CU_ASSERT_EQUAL(md_persist_remote(remote[1], 0, 1, 1), -1);
+	ASSERT_FAILED(EOPNOTSUPP, "adapter");
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 1, 1), 0);
+	expect_persisted(0, 1, 0);
+	end_all();
+}
+
+static void persist__attached_later__enotsup_before(void)
+{
+	struct md_remote *r = NULL;
+
+	grant_all();
+	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
+	sessions_run();
+	r = remote[0];
+	CU_ASSERT_EQUAL(md_persist_remote(r, 0, 1, 1), -1);
+	ASSERT_FAILED(EOPNOTSUPP, "attached");
+	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], s[0].peer[HOLDER]), 0);
+	sessions_run();
+	CU_ASSERT_EQUAL(md_persist_remote(r, 0, 1, 2), 0);
+	expect_persisted(0, 2, 0);
+	end_all();
+}
+
+static void persist__relaxed_ordering__enotsup(void)
+{
+	struct md_mr *relaxed;
+	struct md_grant *g;
+	struct md_remote *r;
+
+	grant_all();
+	relaxed = md_reg_mr(&fake_pd, map, 0, PAGE, RW | IBV_ACCESS_RELAXED_ORDERING);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(relaxed);
+	g = md_grant(s[0].peer[HOLDER], relaxed, "relaxed");
+	r = session_granted(&s[0]);
+	CU_ASSERT_EQUAL(md_persist_remote(r, 0, 1, 1), -1);
+	ASSERT_FAILED(EOPNOTSUPP, "RELAXED_ORDERING");
+	CU_ASSERT_EQUAL(session_recall(g), 0);
+	CU_ASSERT_EQUAL(md_dereg_mr(relaxed), 0);
+	end_all();
+}
+
+/* What is under way when a break comes is finished in it. */
+static void persist__pending_in_a_break__finished_before_done(void)
+{
+	grant_all();
+	s[0].way[PEER].stopped = true;
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 7), 0);
+	sessions_run();
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	holder_pass(MD_EVENT_BREAK);
+	sessions_run();
+	/* The peer knows of the recall by now, and still waits for its answer. */
+	CU_ASSERT_EQUAL(md_map_state(map), MD_MAP_BREAKING);
+	s[0].way[PEER].stopped = false;
+	session_pass(&s[0], MD_EVENT_RECALLED);
+	expect_persisted(0, 7, 0);
+	holder_pass(MD_EVENT_RELEASED);
+	holder_pass(MD_EVENT_RESTORED);
+	session_pass(&s[0], MD_EVENT_GRANTED);
+	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
+	end_all();
+}
+
+/* In a use that began before the recall there may still be something to ask for. */
+static void persist__recalled_with_a_use_open__taken(void)
+{
+	grant_all();
+	CU_ASSERT_EQUAL(md_remote_get(remote[0]), 0);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	holder_pass(MD_EVENT_BREAK);
+	session_pass(&s[0], MD_EVENT_RECALLED);
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 8), 0);
+	md_remote_put(remote[0]);
+	expect_persisted(0, 8, 0);
+	holder_pass(MD_EVENT_RELEASED);
+	holder_pass(MD_EVENT_RESTORED);
+	session_pass(&s[0], MD_EVENT_GRANTED);
+	end_all();
+}
+
+static void persist__connection_lost__asked_again_by_the_next(void)
+{
+	grant_all();
+	s[0].way[HOLDER].stopped = true;
+	for (uint64_t n = 0; n < 20; n++)
+		CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 64, n), 0);
+	sessions_run();
+	session_cut(&s[0]);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	session_pass(&s[0], MD_EVENT_PEER_DOWN);
+	s[0].way[HOLDER].stopped = false;
+	session_mend(&s[0]);
+	session_pass(&s[0], MD_EVENT_PEER_UP);
+	holder_pass(MD_EVENT_PEER_UP);
+	for (uint64_t n = 0; n < 20; n++)
+		expect_persisted(0, n, 0);
+	end_all();
+}
+
+static void persist__answers_lost__asked_again(void)
+{
+	grant_all();
+	s[0].way[HOLDER].stopped = true;
+	for (uint64_t n = 0; n < 20; n++)
+		CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 64, n), 0);
+	sessions_run();
+	session_drop(&s[0], HOLDER);
+	s[0].way[HOLDER].stopped = false;
+	for (uint64_t n = 0; n < 20; n++)
+		expect_persisted(0, n, 0);
+	end_all();
+}
+
+/* Fenced before the answer: nothing is promised. */
+static void persist__fenced__estale(void)
+{
+	grant_all_within(50);
+	s[0].way[PEER].stopped = true;
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 9), 0);
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_QP_FENCED);
+	holder_pass(MD_EVENT_RELEASED);
+	holder_pass(MD_EVENT_RESTORED);
+	session_pass(&s[0], MD_EVENT_RECALLED);
+	expect_persisted(0, 9, ESTALE);
+	session_pass(&s[0], MD_EVENT_REMOTE_FENCED);
+	s[0].way[PEER].stopped = false;
+	session_pass(&s[0], MD_EVENT_GRANTED);
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 10), 0);
+	expect_persisted(0, 10, 0);
+	end_all();
+}
+
+static void persist__event_not_acknowledged__close_is_busy(void)
+{
+	struct md_event *event;
+
+	grant_all();
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
+	CU_ASSERT_EQUAL(md_remote_release(remote[0]), -1);
+	ASSERT_FAILED(EBUSY, "open uses");
+	event = session_event(&s[0], MD_EVENT_PERSISTED);
+	CU_ASSERT_EQUAL(md_remote_release(remote[0]), -1);
+	ASSERT_FAILED(EBUSY, "md_ack_event");
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), -1);
+	ASSERT_FAILED(EBUSY, "md_ack_event");
+	md_ack_event(event);
+	use(0);
+	end_all();
+}
+
+static const struct unit_case cases[] = {
+	UNIT_CASE(persist__many__each_told_in_order),
+	UNIT_CASE(persist__bad_range__refused),
+	UNIT_CASE(persist__no_adapter__enotsup),
+	UNIT_CASE(persist__other_adapter__enotsup),
+	UNIT_CASE(persist__attached_later__enotsup_before),
+	UNIT_CASE(persist__relaxed_ordering__enotsup),
+	UNIT_CASE(persist__pending_in_a_break__finished_before_done),
+	UNIT_CASE(persist__recalled_with_a_use_open__taken),
+	UNIT_CASE(persist__connection_lost__asked_again_by_the_next),
+	UNIT_CASE(persist__answers_lost__asked_again),
+	UNIT_CASE(persist__fenced__estale),
+	UNIT_CASE(persist__event_not_acknowledged__close_is_busy),
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	return fixture_main("persist_remote", cases, argc, argv);
+}
