@@ -512,7 +512,8 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
  *         connection counts as lost. The bytes are not to be kept by reference.
  * @close: the library wants no more of this connection: it is broken, or the
  *         session is over. Nothing is sent, and no input is taken, before the next
- *         md_peer_connected().
+ *         md_peer_connected(). Not called after md_peer_lost(), or when @send has
+ *         said that it is lost. May be NULL.
  * @verbs: the adapter by which the messages come, if they come by RDMA and in
  *         order with what the peer writes by it; NULL: not so, and
  *         md_persist_remote() of the other side is refused
@@ -822,12 +823,12 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms);
  * MD_EVENT_PERSISTED tells the outcome of each request. With an @error of 0, the
  * bytes are in the file after any break or crash, save what somebody removes from
  * the file. With ESTALE the grant was recalled, and this peer fenced, before the
- * holder had answered: they may be there or not, write them again.
+ * holder had answered: they may be there or not, write them again. With EOPNOTSUPP, see
+ * below; with EIO its flush has failed.
  *
- * Requests travel together, and are answered in their order unless the holder was
- * given several regions. Each counts as an open use until it has ended: in a break the holder
- * waits for it, as for any. A lost connection does not end them: they are asked again.
- * Works in an open use also while the range is being recalled. Does not wait.
+ * Requests travel together, and those of one remote range are answered in their
+ * order. Each counts as an open use until it has ended: in a break the holder waits
+ * for it, as for any. A lost connection does not end them: they are asked again. Works in an open use also while the range is being recalled. Does not wait.
  *
  * errno: EINVAL (no remote range, or range), EOPNOTSUPP (the holder cannot tell
  * whether it sees the writes: no queue pair of this peer is attached there, or one on
@@ -946,14 +947,14 @@ struct md_peer_timeline {
  *                ends its access all the same)
  * @timeline:     so far
  * @message:      a sentence for a log
- * @user_data:    as in struct md_map_attr
+ * @user_data:    as given for the map, or for the peer
  * @done:         POPULATE: bytes that were gone through, to allocate, copy or fault
  *                them in
  * @total:        POPULATE: bytes to go through. Pages that have to be allocated or
  *                copied count once more, so it may rise; equal to @done at the end
  * @remote:       which; NULL where it is not about a remote range
  * @wr_id:        PERSISTED: as given to md_persist_remote()
- * @peers:        RELEASED: how each peer with a grant was recalled, @n_peers of them
+ * @peers:        RELEASED: how each grant was recalled, @n_peers of them
  * @n_peers:      see @peers
  * @private_data: PEER_REQUEST: what the peer gave to md_connect(), @private_len
  *                bytes

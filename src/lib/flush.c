@@ -33,6 +33,12 @@ static enum md__persist_status check(const struct md_grant *grant,
 	return MD__PERSIST_DONE;
 }
 
+/* Nobody waits for the answer: the peer knows that it was fenced. */
+static bool is_forgotten(struct md_peer *peer, const struct md__flush *f)
+{
+	return check(md__grant_find(peer, f->req.region), &f->req) == MD__PERSIST_STALE;
+}
+
 /* One that came before, by its cookie; or a free place for it. */
 static struct md__flush *place_for(struct md_peer *peer, const struct md__persist_req *req)
 {
@@ -46,6 +52,10 @@ static struct md__flush *place_for(struct md_peer *peer, const struct md__persis
 		if (!f->used && !free_place)
 			free_place = f;
 	}
+	for (int i = 0; i < MD__FLUSHES && !free_place; i++) {
+		if (is_forgotten(peer, &peer->flush[i]))
+			free_place = &peer->flush[i];
+	}
 	return free_place;
 }
 
@@ -55,7 +65,7 @@ enum md__wire_error md__flush_take(struct md_peer *peer, const struct md__persis
 
 	if (!f)
 		return MD__ERR_CREDITS;
-	if (f->used)
+	if (f->used && f->req.cookie == req->cookie)
 		return MD__ERR_NONE;
 	*f = (struct md__flush){ .used = true, .req = *req };
 	f->status = check(md__grant_find(peer, req->region), req);
@@ -70,31 +80,7 @@ void md__flush_kick(struct md_peer *peer)
 	md__service_wake(peer->ctx);
 }
 
-bool md__flush_next(struct md_peer *peer, struct md__msg *msg)
-{
-	for (int i = 0; i < MD__FLUSHES; i++) {
-		struct md__flush *f = &peer->flush[i];
-
-		if (!f->used || !f->done)
-			continue;
-		msg->type = MD__MSG_PERSIST_RSP;
-		msg->persist_rsp = (struct md__persist_rsp){
-			.cookie = f->req.cookie,
-			.status = f->status,
-		};
-		f->used = false;
-		return true;
-	}
-	return false;
-}
-
-void md__flush_forget(struct md_peer *peer)
-{
-	for (int i = 0; i < MD__FLUSHES; i++)
-		peer->flush[i].used = false;
-}
-
-/* The oldest that is not done; cookies rise. */
+/* The oldest; cookies rise. */
 static struct md__flush *oldest(struct md_peer *peer)
 {
 	struct md__flush *first = NULL;
@@ -102,10 +88,33 @@ static struct md__flush *oldest(struct md_peer *peer)
 	for (int i = 0; i < MD__FLUSHES; i++) {
 		struct md__flush *f = &peer->flush[i];
 
-		if (f->used && !f->done && (!first || f->req.cookie < first->req.cookie))
+		if (f->used && (!first || f->req.cookie < first->req.cookie))
 			first = f;
 	}
 	return first;
+}
+
+/* In their order. */
+bool md__flush_next(struct md_peer *peer, struct md__msg *msg)
+{
+	struct md__flush *f = oldest(peer);
+
+	if (!f || !f->done)
+		return false;
+	msg->type = MD__MSG_PERSIST_RSP;
+	msg->persist_rsp = (struct md__persist_rsp){
+		.cookie = f->req.cookie,
+		.status = f->status,
+	};
+	f->used = false;
+	md__flush_kick(peer);
+	return true;
+}
+
+void md__flush_forget(struct md_peer *peer)
+{
+	for (int i = 0; i < MD__FLUSHES; i++)
+		peer->flush[i].used = false;
 }
 
 /* ---- the service ----------------------------------------------------------- */
@@ -169,7 +178,7 @@ bool md__flush_turn(struct md_peer *peer)
 
 	pthread_mutex_lock(&peer->lock);
 	f = oldest(peer);
-	if (f) {
+	if (f && !f->done) {
 		grant = md__grant_find(peer, f->req.region);
 		f->status = check(grant, &f->req);
 		if (f->status == MD__PERSIST_DONE)
@@ -177,7 +186,8 @@ bool md__flush_turn(struct md_peer *peer)
 		else
 			f->done = true;
 	}
-	more = oldest(peer);
+	f = oldest(peer);
+	more = f && !f->done;
 	pthread_mutex_unlock(&peer->lock);
 	return more;
 }

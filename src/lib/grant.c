@@ -179,8 +179,10 @@ void md__grants_punish(struct md_map *map)
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		pthread_mutex_lock(&grant->peer->lock);
-		if (grant->fence_asked)
+		if (grant->fence_asked) {
+			grant->reason = MD_REASON_PROTOCOL;
 			fence(grant, MD_REASON_PROTOCOL);
+		}
 		grant->fence_asked = false;
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
@@ -206,6 +208,11 @@ static void fill_grant(const struct md_grant *grant, struct md__msg *msg)
 	memcpy(msg->grant.name, grant->name, sizeof(msg->grant.name));
 }
 
+static bool will_restore(const struct md_grant *grant)
+{
+	return grant->mr && (grant->mr->pub.map->restore || grant->mr->pub.map->on_demand);
+}
+
 static void fill_recall(const struct md_grant *grant, struct md__msg *msg)
 {
 	const struct md__offer *o = &grant->offer;
@@ -217,7 +224,8 @@ static void fill_recall(const struct md_grant *grant, struct md__msg *msg)
 		.id = o->id,
 		.budget_ms = o->due & MD__OFFER_SEND_FENCED ? 0 : grant->budget_ms,
 		.reason = (uint16_t)grant->reason,
-		.flags = o->final ? MD__RECALL_FINAL : 0,
+		.flags = (o->final ? MD__RECALL_FINAL : 0) |
+			 (!o->final && will_restore(grant) ? MD__RECALL_RESTORE : 0),
 	};
 }
 

@@ -22,6 +22,7 @@ static unsigned int take(struct md__hold *h, const struct md__hold_input *in)
 		return 0;
 	h->state = MD__HOLD_VALID;
 	h->generation = in->generation;
+	h->fenced = false;
 	h->due = MD__HOLD_SEND_GRANT_ACK;
 	return MD__HOLD_TAKE | MD__HOLD_UPDATE | MD__HOLD_OPEN | MD__HOLD_TELL_GRANTED;
 }

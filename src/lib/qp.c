@@ -29,7 +29,9 @@ static const char *why_fenced(enum md_reason reason)
 	case MD_REASON_BUDGET:
 		return "the drain budget is over";
 	case MD_REASON_PROTOCOL:
-		return "its peer broke the protocol";
+		return "the session of its peer was broken off";
+	case MD_REASON_RECALL:
+		return "its peer did not give up the grant in time";
 	default:
 		return "on request";
 	}

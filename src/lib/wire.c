@@ -250,6 +250,7 @@ static bool is_sane(const struct md__msg *msg)
 	case MD__MSG_RELEASE:
 		return msg->region.region;
 	case MD__MSG_ERROR:
+		return msg->error.code && is_text(msg->error.text, sizeof(msg->error.text));
 	case MD__MSG_BYE:
 		return is_text(msg->error.text, sizeof(msg->error.text));
 	default:

@@ -148,6 +148,9 @@ static void make_least(struct md__msg *msg)
 	case MD__MSG_RELEASE:
 		msg->region.region = 1;
 		break;
+	case MD__MSG_ERROR:
+		msg->error.code = 1;
+		break;
 	default:
 		break;
 	}
@@ -365,6 +368,7 @@ static const struct rule {
 	{ MD__MSG_PING, 0, 8, 0, true },
 	{ MD__MSG_PONG, 0, 8, 0, true },
 	{ MD__MSG_ERROR, 0, 4, UINT32_MAX, true },
+	{ MD__MSG_ERROR, 0, 4, 0, false },
 	{ MD__MSG_BYE, 0, 4, 0, true },
 };
 
