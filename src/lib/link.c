@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,20 +23,15 @@ void md__link_init(struct md__link *l, uint64_t self, uint64_t incarnation, uint
 	};
 }
 
-/* All that belongs to one connection. */
+/*
+ * All that belongs to one connection. The rest is not written: others read the
+ * name without a lock.
+ */
 static void forget_connection(struct md__link *l)
 {
-	const struct md__link kept = *l;
+	const size_t first = offsetof(struct md__link, greeted);
 
-	*l = (struct md__link){
-		.state = kept.state,
-		.self = kept.self,
-		.incarnation = kept.incarnation,
-		.keepalive = kept.keepalive,
-		.other = kept.other,
-		.other_incarnation = kept.other_incarnation,
-		.error = kept.error,
-	};
+	memset((char *)l + first, 0, offsetof(struct md__link, error) - first);
 }
 
 void md__link_up(struct md__link *l, uint64_t now)
