@@ -193,10 +193,15 @@ static void retry(struct md__carrier *carrier)
 	set_timer(carrier, pause / 2 + md__now() % (pause / 2));
 }
 
-/* It could not be made, or has broken. */
+/*
+ * It could not be made, or has broken. Of one that is being closed the peer knows;
+ * of who was not accepted yet the application does not have to.
+ */
 static void conn_failed(struct md__carrier *carrier, int error, const char *why)
 {
-	if (carrier->peer)
+	bool was_up = carrier->state == MD__CARRIER_UP || carrier->state == MD__CARRIER_CLOSING;
+
+	if (carrier->peer && was_up)
 		md__peer_lost(carrier->peer, error, why);
 	drop_conn(carrier);
 	retry(carrier);
@@ -205,6 +210,8 @@ static void conn_failed(struct md__carrier *carrier, int error, const char *why)
 static int prepare(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;
+	else if (carrier->peer && !carrier->asked)
+		md__peer_unreached(carrier->peer, error, why);
 
 	if (md__conn_prepare(conn))
 		return -1;
@@ -285,9 +292,14 @@ static void rejected(struct md__carrier *carrier, const struct rdma_cm_event *ev
 		memcpy(&refusal, param->private_data, sizeof(refusal));
 	if (le32toh(refusal.magic) == MD__WIRE_MAGIC)
 		code = le16toh(refusal.code);
-	if (code && carrier->peer)
-		md__peer_refused(carrier->peer, code);
-	conn_failed(carrier, ECONNREFUSED, "nobody listens there");
+	if (!code || !carrier->peer) {
+		conn_failed(carrier, ECONNREFUSED,
+			    carrier->active ? "nobody listens there" : "the peer has given up");
+		return;
+	}
+	md__peer_refused(carrier->peer, code);
+	drop_conn(carrier);
+	retry(carrier);
 }
 
 /* ---- passive ------------------------------------------------------------- */

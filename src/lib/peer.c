@@ -468,22 +468,22 @@ void md__peer_lost(struct md_peer *peer, int error, const char *why)
 	wait_for_sender(peer);
 	if (peer->connected)
 		connection_ended(peer, error, why);
-	else if (peer->link.state == MD__LINK_DOWN)
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void md__peer_unreached(struct md_peer *peer, int error, const char *why)
+{
+	pthread_mutex_lock(&peer->lock);
+	if (peer->link.state == MD__LINK_DOWN)
 		post_end(peer, error, why);
 	pthread_mutex_unlock(&peer->lock);
 }
 
 int md_peer_lost(struct md_peer *peer)
 {
-	bool there;
-
 	if (check_peer(peer, "md_peer_lost"))
 		return -1;
-	pthread_mutex_lock(&peer->lock);
-	there = peer->connected;
-	pthread_mutex_unlock(&peer->lock);
-	if (there)
-		md__peer_lost(peer, ECONNRESET, "the connection was lost");
+	md__peer_lost(peer, ECONNRESET, "the connection was lost");
 	return 0;
 }
 

@@ -106,13 +106,15 @@ uint64_t md__peers_timer(const struct md_context *ctx);
 
 /*
  * For who carries a session: what the public calls of the same names do, without
- * their checks. refused() ends the session by what the other side said before there was a connection.
+ * their checks. unreached() tells that there still is no connection; refused() ends
+ * the session by what the other side said before there was one.
  */
 struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
 			     void *user_data);
 int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs);
 int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
 void md__peer_lost(struct md_peer *peer, int error, const char *why);
+void md__peer_unreached(struct md_peer *peer, int error, const char *why);
 void md__peer_refused(struct md_peer *peer, enum md__wire_error code);
 void md__peer_has_room(struct md_peer *peer);
 void md__peer_set_user_data(struct md_peer *peer, void *user_data);
