@@ -221,7 +221,7 @@ static int prepare(struct md__carrier *carrier)
 /* Also when a message comes before the event. */
 static void established(struct md__carrier *carrier)
 {
-	if (carrier->state == MD__CARRIER_UP)
+	if (carrier->state != MD__CARRIER_CONNECTING && carrier->state != MD__CARRIER_ACCEPTING)
 		return;
 	carrier->state = MD__CARRIER_UP;
 	carrier->timer = 0;
@@ -633,6 +633,8 @@ static void end_close(struct md__carrier *carrier)
 static void free_carrier(struct md__carrier *carrier)
 {
 	TAILQ_REMOVE(&carrier->ctx->carriers, carrier, carriers);
+	if (carrier->state == MD__CARRIER_CLOSING)
+		return;
 	free(carrier);
 }
 
@@ -710,7 +712,7 @@ void md__carrier_leave(struct md__carrier *carrier)
 	carrier->peer = NULL;
 	if (carrier->state == MD__CARRIER_ASKING)
 		reject(carrier->conn->id, MD__ERR_REFUSED);
-	if (carrier->state != MD__CARRIER_CLOSING && carrier->conn)
+	if (carrier->conn)
 		begin_close(carrier);
 	if (carrier->state == MD__CARRIER_IDLE)
 		free_carrier(carrier);
