@@ -462,13 +462,6 @@ static bool requested(struct md_listener *listener, struct rdma_cm_id *id,
 
 /* ---- messages ------------------------------------------------------------ */
 
-static int send_message(void *arg, const void *message, size_t length)
-{
-	struct md__carrier *carrier = arg;
-
-	return md__conn_send(carrier->conn, message, length);
-}
-
 static void ask_to_close(void *arg)
 {
 	struct md__carrier *carrier = arg;
@@ -477,12 +470,27 @@ static void ask_to_close(void *arg)
 	md__service_wake(carrier->ctx);
 }
 
+static int send_message(void *arg, const void *message, size_t length)
+{
+	struct md__carrier *carrier = arg;
+
+	if (!md__conn_send(carrier->conn, message, length))
+		return 0;
+	saved = errno;
+	/* To the peer it is lost now, but nobody else knows. */
+	if (saved != EAGAIN)
+		ask_to_close(carrier);
+	errno = saved;
+	return -1;
+}
+
 const struct md_peer_ops md__carrier_ops = {
 	.size = sizeof(md__carrier_ops),
 	.send = send_message,
 	.close = ask_to_close,
 };
 
+	int saved;
 static void take_completions(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;

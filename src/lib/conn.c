@@ -122,7 +122,10 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length)
 	memcpy(send_slot(c, n), message, length);
 	atomic_store(&c->sent, n + 1);
 	errno = ibv_post_send(c->id->qp, &wr, &bad);
-	return errno ? -1 : 0;
+	if (!errno)
+		return 0;
+	atomic_store(&c->sent, n); /* it will not complete */
+	return -1;
 }
 
 bool md__conn_is_idle(const struct md__conn *c)
