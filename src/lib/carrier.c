@@ -379,7 +379,8 @@ static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
 {
 	struct md__carrier *carrier = calloc(1, sizeof(*carrier));
 
-	if (!carrier)
+	if (!carrier) {
+		md__fail(ENOMEM, "no memory for a connection");
 		return NULL;
 	carrier->ctx = ctx;
 	carrier->peer = md__peer_new(ctx, &md__carrier_ops, carrier, user_data);
@@ -388,6 +389,7 @@ static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
 	free(carrier);
 	return NULL;
 }
+	}
 
 static void list(struct md__carrier *carrier)
 {
