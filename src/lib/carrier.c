@@ -854,6 +854,7 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	int err;
 
 	if (check_context(ctx, "md_connect") ||
+	char kept[MD__ERRMSG_MAX];
 	    md__attr_take(&own, sizeof(own), attr, "md_connect_attr") || check_connect(&own))
 		return NULL;
 	if (!host || !port) {
@@ -861,6 +862,7 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 		return NULL;
 	}
 	if (resolve_name(host, port, 0, &address))
+	md__errmsg_keep(kept);
 		return NULL;
 	pthread_mutex_lock(&ctx->net_lock);
 	err = need_net(ctx);
@@ -869,7 +871,10 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	if (!carrier)
 		return NULL;
 	carrier->active = true;
+	md__errmsg_restore(kept);
 	carrier->address = address;
+	/* Some events may have been of connections, which have timers now. */
+	md__service_wake(ctx);
 	carrier->private_len = (uint8_t)own.private_len;
 	memcpy(carrier->private_data, own.private_data ?: "", own.private_len);
 	pthread_mutex_lock(&ctx->net_lock);
