@@ -159,17 +159,24 @@ static int new_conn(struct md__carrier *carrier, struct rdma_cm_id *id)
 	return 0;
 }
 
-/* No sender is in it, and none will be. */
+/*
+ * No sender is in it, and none will be. Closing the channel is not enough to have it
+ * out of the epoll set: a process that is being started may have it, too.
+ */
 static void drop_conn(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;
 
-	carrier->conn = NULL;
 	carrier->state = MD__CARRIER_IDLE;
 	carrier->timer = 0;
 	if (!conn)
 		return;
+	if (conn->channel)
+		epoll_ctl(carrier->ctx->fd[MD__FD_NET], EPOLL_CTL_DEL, conn->channel->fd, NULL);
 	md__conn_destroy(conn);
+	md__fork_hold();
+	carrier->conn = NULL;
+	md__fork_let();
 	free(conn);
 }
 
@@ -203,6 +210,8 @@ static void conn_failed(struct md__carrier *carrier, int error, const char *why)
 
 	if (carrier->peer && was_up)
 		md__peer_lost(carrier->peer, error, why);
+	else if (carrier->peer && !carrier->asked)
+		md__peer_unreached(carrier->peer, error, why);
 	drop_conn(carrier);
 	retry(carrier);
 }
@@ -210,8 +219,6 @@ static void conn_failed(struct md__carrier *carrier, int error, const char *why)
 static int prepare(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;
-	else if (carrier->peer && !carrier->asked)
-		md__peer_unreached(carrier->peer, error, why);
 
 	if (md__conn_prepare(conn))
 		return -1;
@@ -382,6 +389,7 @@ static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
 	if (!carrier) {
 		md__fail(ENOMEM, "no memory for a connection");
 		return NULL;
+	}
 	carrier->ctx = ctx;
 	carrier->peer = md__peer_new(ctx, &md__carrier_ops, carrier, user_data);
 	if (carrier->peer)
@@ -389,12 +397,13 @@ static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
 	free(carrier);
 	return NULL;
 }
-	}
 
 static void list(struct md__carrier *carrier)
 {
 	carrier->peer->carrier = carrier;
+	md__fork_hold();
 	TAILQ_INSERT_TAIL(&carrier->ctx->carriers, carrier, carriers);
+	md__fork_let();
 }
 
 static enum md__wire_error take_new(struct md_listener *listener, struct rdma_cm_id *id,
@@ -475,6 +484,7 @@ static void ask_to_close(void *arg)
 static int send_message(void *arg, const void *message, size_t length)
 {
 	struct md__carrier *carrier = arg;
+	int saved;
 
 	if (!md__conn_send(carrier->conn, message, length))
 		return 0;
@@ -492,7 +502,6 @@ const struct md_peer_ops md__carrier_ops = {
 	.close = ask_to_close,
 };
 
-	int saved;
 static void take_completions(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;
@@ -624,6 +633,8 @@ static void take_events(struct md_context *ctx)
 /* The last messages may still be under way: rdma_disconnect(3) would flush them. */
 static void begin_close(struct md__carrier *carrier)
 {
+	if (carrier->state == MD__CARRIER_CLOSING)
+		return;
 	if (carrier->state != MD__CARRIER_UP) {
 		drop_conn(carrier);
 		retry(carrier);
@@ -642,9 +653,9 @@ static void end_close(struct md__carrier *carrier)
 
 static void free_carrier(struct md__carrier *carrier)
 {
+	md__fork_hold();
 	TAILQ_REMOVE(&carrier->ctx->carriers, carrier, carriers);
-	if (carrier->state == MD__CARRIER_CLOSING)
-		return;
+	md__fork_let();
 	free(carrier);
 }
 
@@ -741,13 +752,31 @@ void md__carriers_stop(struct md_context *ctx)
 	md__fork_let();
 }
 
+void md__carriers_forked(struct md_context *ctx)
+{
+	struct md__carrier *carrier;
+
+	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
+		if (carrier->conn && carrier->conn->channel)
+			close(carrier->conn->channel->fd);
+	}
+	if (ctx->cm)
+		rdma_destroy_event_channel(ctx->cm);
+	ctx->cm = NULL;
+}
+
+/* What the libraries have made stays: to destroy it would be to ask the device. */
 void md__carriers_free(struct md_context *ctx)
 {
 	struct md_listener *listener;
 	struct md__carrier *carrier;
 
-	while ((carrier = TAILQ_FIRST(&ctx->carriers)))
+	while ((carrier = TAILQ_FIRST(&ctx->carriers))) {
+		if (carrier->conn)
+			free(carrier->conn->buf);
+		free(carrier->conn);
 		free_carrier(carrier);
+	}
 	while ((listener = TAILQ_FIRST(&ctx->listeners))) {
 		TAILQ_REMOVE(&ctx->listeners, listener, listeners);
 		free(listener);
@@ -777,6 +806,13 @@ static int listen_at(struct md_listener *listener, const struct sockaddr_storage
 			strerror(errno));
 }
 
+static void list_listener(struct md_listener *listener)
+{
+	md__fork_hold();
+	TAILQ_INSERT_TAIL(&listener->ctx->listeners, listener, listeners);
+	md__fork_let();
+}
+
 struct md_listener *md_listen(struct md_context *ctx, const char *host, const char *port,
 			      const struct md_listen_attr *attr)
 {
@@ -800,7 +836,7 @@ struct md_listener *md_listen(struct md_context *ctx, const char *host, const ch
 	err = need_net(ctx) || listen_at(listener, &address, own.backlog ?: DEFAULT_BACKLOG);
 	saved = errno;
 	if (!err)
-		TAILQ_INSERT_TAIL(&ctx->listeners, listener, listeners);
+		list_listener(listener);
 	else if (listener->id)
 		rdma_destroy_id(listener->id);
 	pthread_mutex_unlock(&ctx->net_lock);
@@ -818,6 +854,7 @@ int md_listener_port(const struct md_listener *listener)
 
 int md_listener_close(struct md_listener *listener)
 {
+	char kept[MD__ERRMSG_MAX];
 	struct md_context *ctx;
 
 	if (!listener)
@@ -825,13 +862,19 @@ int md_listener_close(struct md_listener *listener)
 	ctx = listener->ctx;
 	if (ctx->forked)
 		return md__fail_forked();
+	md__errmsg_keep(kept);
 	pthread_mutex_lock(&ctx->net_lock);
 	/* Requests that are under way go to nobody, and are turned away. */
+	md__fork_hold();
 	TAILQ_REMOVE(&ctx->listeners, listener, listeners);
+	md__fork_let();
 	take_events(ctx);
 	rdma_destroy_id(listener->id);
 	pthread_mutex_unlock(&ctx->net_lock);
+	md__errmsg_restore(kept);
 	free(listener);
+	/* Some events may have been of connections, which have timers now. */
+	md__service_wake(ctx);
 	return 0;
 }
 
@@ -854,7 +897,6 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	int err;
 
 	if (check_context(ctx, "md_connect") ||
-	char kept[MD__ERRMSG_MAX];
 	    md__attr_take(&own, sizeof(own), attr, "md_connect_attr") || check_connect(&own))
 		return NULL;
 	if (!host || !port) {
@@ -862,7 +904,6 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 		return NULL;
 	}
 	if (resolve_name(host, port, 0, &address))
-	md__errmsg_keep(kept);
 		return NULL;
 	pthread_mutex_lock(&ctx->net_lock);
 	err = need_net(ctx);
@@ -871,10 +912,7 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	if (!carrier)
 		return NULL;
 	carrier->active = true;
-	md__errmsg_restore(kept);
 	carrier->address = address;
-	/* Some events may have been of connections, which have timers now. */
-	md__service_wake(ctx);
 	carrier->private_len = (uint8_t)own.private_len;
 	memcpy(carrier->private_data, own.private_data ?: "", own.private_len);
 	pthread_mutex_lock(&ctx->net_lock);

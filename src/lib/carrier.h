@@ -71,7 +71,8 @@ void md__carrier_leave(struct md__carrier *carrier);
 /* The context is closed, nobody else is there: end what is left. */
 void md__carriers_stop(struct md_context *ctx);
 
-/* Only free the memory: in a child after fork(2). */
+/* In a child after fork(2): close the descriptors; only free the memory. */
+void md__carriers_forked(struct md_context *ctx);
 void md__carriers_free(struct md_context *ctx);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conn.h"
+#include "fork.h"
 
 #define SEND_ID (UINT64_C(1) << 32) /* in a wr_id: a send, not a receive */
 
@@ -46,7 +47,9 @@ static int make_queues(struct md__conn *c)
 		.sq_sig_all = 1,
 	};
 
+	md__fork_hold();
 	c->channel = ibv_create_comp_channel(c->id->verbs);
+	md__fork_let();
 	if (!c->channel)
 		return -1;
 	if (fcntl(c->channel->fd, F_SETFL, O_NONBLOCK))
@@ -84,15 +87,22 @@ int md__conn_prepare(struct md__conn *c)
 
 void md__conn_destroy(struct md__conn *c)
 {
+	uint8_t *buf = c->buf;
+
 	if (c->id->qp)
 		rdma_destroy_qp(c->id);
 	if (c->cq)
 		ibv_destroy_cq(c->cq);
+	/* What a child after fork(2) closes and frees. */
+	md__fork_hold();
 	if (c->channel)
 		ibv_destroy_comp_channel(c->channel);
+	c->channel = NULL;
+	c->buf = NULL;
+	md__fork_let();
 	if (c->mr)
 		ibv_dereg_mr(c->mr);
-	free(c->buf);
+	free(buf);
 	rdma_destroy_id(c->id);
 }
 

@@ -57,6 +57,7 @@ static void in_child(void)
 			close_fd(map->range.fd);
 			close_fd(map->lease.fd);
 		}
+		md__carriers_forked(ctx);
 		for (int i = 0; i < MD__FDS; i++)
 			close_fd(ctx->fd[i]);
 	}

@@ -4,8 +4,9 @@
  * a child cannot keep a lease, and its contexts are dead (ECHILD).
  *
  * The fork lock is held around every change of a descriptor field and of a
- * list that the child walks: of maps, regions and attachments. Many may hold it
- * at once, only fork() excludes them; nothing is locked inside it.
+ * list that the child walks: of maps, regions and attachments, of connections
+ * and listeners. Many may hold it at once, only fork() excludes them; nothing is
+ * locked inside it.
  */
 #ifndef MD_LIB_FORK_H
 #define MD_LIB_FORK_H
