@@ -30,8 +30,9 @@ unsigned int fake_verbs_live(void);
 unsigned int fake_verbs_live_in(const void *addr, size_t length);
 
 /*
- * Registrations that were not inside a lease: must stay 0. What is inside says
- * the fake provider, until the next reset unless a test sets another function.
+ * Registrations in fake_pd that were not inside a lease: must stay 0. What is inside
+ * says the fake provider, until the next reset unless a test sets another function.
+ * Another domain is of message buffers, which have no lease.
  */
 unsigned int fake_verbs_strays(void);
 extern bool (*fake_verbs_covers)(const void *addr, size_t length);
