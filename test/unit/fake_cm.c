@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fake_cm.h"
+#include "fake_verbs.h"
 
 #define SLOTS 256 /* of any queue here */
 #define BYTES 256 /* of a message, and of private data */
@@ -280,6 +281,7 @@ static int post_recv(struct ibv_qp *ibv, struct ibv_recv_wr *wr, struct ibv_recv
 }
 
 static struct ibv_context device = {
+	.device = &fake_device[0],
 	.ops = {
 		.poll_cq = poll_cq,
 		.req_notify_cq = req_notify_cq,

@@ -21,7 +21,7 @@ struct ibv_pd fake_pd;
 struct ibv_qp fake_qp[FAKE_QPS];
 struct ibv_context fake_adapter[2];
 
-static struct ibv_device device[2] = { { .name = "fake0" }, { .name = "fake1" } };
+struct ibv_device fake_device[2] = { { .name = "fake0" }, { .name = "fake1" } };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
@@ -122,7 +122,7 @@ void fake_verbs_reset(void)
 	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
 	for (int i = 0; i < 2; i++)
-		fake_adapter[i].device = &device[i];
+		fake_adapter[i].device = &fake_device[i];
 	for (unsigned int i = 0; i < FAKE_QPS; i++) {
 		fake_qp[i].context = &fake_adapter[0];
 		fake_qp[i].qp_num = 0x11 + i;

@@ -15,6 +15,7 @@
 
 extern struct ibv_pd fake_pd;
 extern struct ibv_qp fake_qp[FAKE_QPS]; /* on the first adapter, until a case says else */
+extern struct ibv_device fake_device[2];
 extern struct ibv_context fake_adapter[2];
 
 /* Forget everything that was made, counted or is to fail; queue pairs to RTS. */
