@@ -28,6 +28,7 @@ struct client {
 	struct md_remote *remote;
 	uint64_t generation; /* of the grant */
 	struct token token;
+	bool accepted; /* the session is there */
 	struct conn conn;
 	struct record *records; /* BATCH of them */
 	struct ibv_mr *mr;
@@ -45,6 +46,9 @@ struct client {
 static void handle_event(struct client *cl, const struct md_event *ev)
 {
 	switch (ev->type) {
+	case MD_EVENT_PEER_UP:
+		cl->accepted = true;
+		break;
 	case MD_EVENT_GRANTED:
 		cl->paused = cl->remote;
 		cl->remote = ev->remote;
@@ -166,7 +170,9 @@ static void connect_data(struct client *cl)
 		usleep(CONNECT_PAUSE_US);
 	}
 	cl->mr = ibv_reg_mr(cl->conn.id->pd, cl->records, BATCH * RECORD_SIZE, 0);
-	if (!cl->mr || conn_send(&cl->conn, &cl->token, sizeof(cl->token)))
+	/* when it comes back, what we write is known to be ours */
+	if (!cl->mr || conn_send(&cl->conn, &cl->token, sizeof(cl->token)) ||
+	    conn_wait(&cl->conn, &cl->token, sizeof(cl->token)))
 		err(1, "connection");
 	printf("client: connected\n");
 }
@@ -226,6 +232,8 @@ int main(int argc, char **argv)
 	cl.server = cl.ctx ? md_connect(cl.ctx, cl.addr, DEMO_PORT, &attr) : NULL;
 	if (!cl.server)
 		errx(1, "%s", md_errmsg());
+	while (!cl.accepted) /* only then does the server know our token */
+		handle_events(&cl, 1000);
 	connect_data(&cl);
 	run(&cl);
 	if (md_peer_close(cl.server) || md_close(cl.ctx))

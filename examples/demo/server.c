@@ -110,6 +110,7 @@ static void attach(struct server *s)
 		s->grant = md_grant(s->client, s->mr, "records");
 	if (!s->grant)
 		errx(1, "%s", md_errmsg());
+	conn_send(&s->conn, &s->token, sizeof(s->token));
 }
 
 static void handle_conn(struct server *s)

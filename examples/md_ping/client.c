@@ -27,6 +27,7 @@ struct client {
 	struct md_peer *server;
 	struct md_remote *remote;
 	uint64_t token;
+	bool accepted;	     /* the session is there */
 	uint64_t generation; /* of the grant */
 	struct conn conn;
 	char *source; /* a ping as it is sent */
@@ -55,6 +56,9 @@ static void handle_event(struct client *cl, const struct md_event *ev)
 {
 	debug(cl->opt, "client: %s: %s", md_event_str(ev->type), ev->message);
 	switch (ev->type) {
+	case MD_EVENT_PEER_UP:
+		cl->accepted = true;
+		break;
 	case MD_EVENT_GRANTED:
 		cl->remote = ev->remote;
 		cl->generation = ev->generation;
@@ -89,6 +93,15 @@ static int handle_events(struct client *cl, int timeout_ms)
 	return errno ? -1 : 0;
 }
 
+/* Only then does the server know our token. */
+static int wait_until_accepted(struct client *cl)
+{
+	while (!cl->accepted)
+		if (handle_events(cl, 1000))
+			return -1;
+	return 0;
+}
+
 static int wait_until_granted(struct client *cl)
 {
 	while (!cl->remote)
@@ -114,12 +127,14 @@ static int introduce(struct client *cl)
 {
 	const struct ping_msg msg = { .what = htobe32(PING_TOKEN), .token = htobe64(cl->token) };
 	struct ibv_pd *pd = cl->conn.id->pd;
+	struct ping_msg answer;
 
 	cl->source_mr = ibv_reg_mr(pd, cl->source, cl->opt->size, 0);
 	cl->sink_mr = ibv_reg_mr(pd, cl->sink, cl->opt->size, IBV_ACCESS_LOCAL_WRITE);
-	if (!cl->source_mr || !cl->sink_mr)
+	if (!cl->source_mr || !cl->sink_mr || conn_send(&cl->conn, &msg, sizeof(msg)))
 		return -1;
-	return conn_send(&cl->conn, &msg, sizeof(msg));
+	/* what we write is known to be ours from now on */
+	return conn_wait(&cl->conn, &answer, sizeof(answer));
 }
 
 static int connect_data(struct client *cl)
@@ -283,7 +298,7 @@ static int start(struct client *cl)
 	cl->server = md_connect(cl->ctx, cl->opt->addr, cl->opt->port, &attr);
 	if (!cl->server)
 		return fail("md_connect");
-	return connect_data(cl) || wait_until_granted(cl) ? -1 : 0;
+	return wait_until_accepted(cl) || connect_data(cl) || wait_until_granted(cl) ? -1 : 0;
 }
 
 static void stop(struct client *cl)

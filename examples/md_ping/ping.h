@@ -35,7 +35,7 @@ __attribute__((format(printf, 2, 3))) void debug(const struct options *opt, cons
  * client's of the session that was asked for with the same token.
  */
 enum ping_what {
-	PING_TOKEN = 1, /* client, at first: whose connection this is */
+	PING_TOKEN = 1, /* client, at first: whose connection this is; server: it is known */
 	PING_CHECK,	/* client: is ping @number of @size bytes in the file? */
 	PING_GOOD,	/* server: yes, or it cannot tell any more */
 	PING_BAD,	/* server: no */

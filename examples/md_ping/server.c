@@ -142,8 +142,10 @@ static void drop_conn(struct server *s)
 	s->connected = false;
 }
 
+/* A client that has lost its connection may be back before we know of it. */
 static int accept_conn(struct server *s)
 {
+	drop_conn(s);
 	if (conn_accept(&s->conn, s->listener))
 		perror("md_ping: accept");
 	else
@@ -163,7 +165,7 @@ static int introduced(struct server *s, const struct ping_msg *msg)
 	s->attached = true;
 	if (!s->grant)
 		s->grant = md_grant(s->client, s->mr, "ping");
-	return s->grant ? 0 : fail("md_grant");
+	return s->grant ? conn_send(&s->conn, msg, sizeof(*msg)) : fail("md_grant");
 }
 
 /*
@@ -309,22 +311,23 @@ static int timeout_ms(const struct server *s)
 
 static int run_once(struct server *s)
 {
-	struct pollfd pfd[1 + CONN_FDS] = { { .fd = md_fd(s->ctx), .events = POLLIN } };
-	int fds = 1;
+	struct pollfd pfd[2 + CONN_FDS] = {
+		{ .fd = md_fd(s->ctx), .events = POLLIN },
+		{ .fd = s->listener->channel->fd, .events = POLLIN },
+	};
+	int fds = 2;
 
 	if (handle_events(s) || handle_conn(s))
 		return -1;
 	if (s->done)
 		return 0;
 	if (s->connected) {
-		conn_poll_fds(&s->conn, pfd + 1);
+		conn_poll_fds(&s->conn, pfd + fds);
 		fds += CONN_FDS;
-	} else {
-		pfd[fds++] = (struct pollfd){ .fd = s->listener->channel->fd, .events = POLLIN };
 	}
 	if (poll(pfd, fds, timeout_ms(s)) < 0 && errno != EINTR)
 		return -1;
-	if (!s->connected && pfd[1].revents)
+	if (pfd[1].revents)
 		return accept_conn(s);
 	s->done = s->return_by && now() >= s->return_by;
 	return 0;

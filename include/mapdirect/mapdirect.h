@@ -823,18 +823,18 @@ int md_remote_wait(struct md_remote *remote, int timeout_ms);
  * MD_EVENT_PERSISTED tells the outcome of each request. With an @error of 0, the
  * bytes are in the file after any break or crash, save what somebody removes from
  * the file. With ESTALE the grant was recalled, and this peer fenced, before the
- * holder had answered: they may be there or not, write them again. With EOPNOTSUPP, see
- * below; with EIO its flush has failed.
+ * holder had answered: they may be there or not, write them again. With EOPNOTSUPP the
+ * holder cannot tell whether it sees the writes: no queue pair of this peer is attached
+ * there, or one on another adapter than the session's, the region has
+ * IBV_ACCESS_RELAXED_ORDERING, or the application carries the session without
+ * md_peer_ops.verbs. With EIO its flush has failed.
  *
  * Requests travel together, and those of one remote range are answered in their
  * order. Each counts as an open use until it has ended: in a break the holder waits
  * for it, as for any. A lost connection does not end them: they are asked again. Works in an open use also while the range is being recalled. Does not wait.
  *
- * errno: EINVAL (no remote range, or range), EOPNOTSUPP (the holder cannot tell
- * whether it sees the writes: no queue pair of this peer is attached there, or one on
- * another adapter than the session's, the region has IBV_ACCESS_RELAXED_ORDERING, or
- * the application carries the session without md_peer_ops.verbs), EAGAIN (recalled),
- * ESTALE (lost), ENOMEM, ECHILD.
+ * errno: EINVAL (no remote range, or range), EAGAIN (recalled), ESTALE (lost, or
+ * fenced), ENOMEM, ECHILD.
  */
 int md_persist_remote(struct md_remote *remote, uint64_t offset, uint64_t length, uint64_t wr_id);
 

@@ -118,13 +118,8 @@ void md__grants_attached(struct md_map *map)
 	struct md_grant *grant;
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
-		bool before;
-
 		pthread_mutex_lock(&grant->peer->lock);
-		before = grant->persistable;
 		grant->persistable = is_persistable(grant, map);
-		if (grant->persistable != before)
-			step(grant, (struct md__offer_input){ .what = MD__OFFER_IN_CHANGED });
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 }
@@ -202,8 +197,7 @@ static void fill_grant(const struct md_grant *grant, struct md__msg *msg)
 		.length = mr->length,
 		.rkey = grant->rkey,
 		.access = (uint32_t)(mr->access & REMOTE),
-		.flags = (grant->broken ? MD__GRANT_RESTORED : 0) |
-			 (grant->persistable ? MD__GRANT_PERSIST : 0),
+		.flags = grant->broken ? MD__GRANT_RESTORED : 0,
 	};
 	memcpy(msg->grant.name, grant->name, sizeof(msg->grant.name));
 }

@@ -24,7 +24,7 @@ static unsigned int take(struct md__hold *h, const struct md__hold_input *in)
 	h->generation = in->generation;
 	h->fenced = false;
 	h->due = MD__HOLD_SEND_GRANT_ACK;
-	return MD__HOLD_TAKE | MD__HOLD_UPDATE | MD__HOLD_OPEN | MD__HOLD_TELL_GRANTED;
+	return MD__HOLD_TAKE | MD__HOLD_OPEN | MD__HOLD_TELL_GRANTED;
 }
 
 /* The answer was lost, or it comes twice. A later one has to be recalled first. */
@@ -32,10 +32,9 @@ static unsigned int take_again(struct md__hold *h, const struct md__hold_input *
 {
 	if (in->generation > h->generation)
 		return MD__HOLD_WRONG;
-	if (in->generation < h->generation)
-		return 0;
-	h->due |= MD__HOLD_SEND_GRANT_ACK;
-	return MD__HOLD_UPDATE;
+	if (in->generation == h->generation)
+		h->due |= MD__HOLD_SEND_GRANT_ACK;
+	return 0;
 }
 
 /* We have not said that we are done. */

@@ -34,11 +34,10 @@ enum md__hold_in {
 };
 
 /* What is to be done at once, in this order. */
-#define MD__HOLD_SHUT (1U << 0)	  /* let no new use in */
-#define MD__HOLD_LOSE (1U << 1)	  /* the same, for good */
-#define MD__HOLD_TAKE (1U << 2)	  /* address, key and name of the grant */
-#define MD__HOLD_UPDATE (1U << 9) /* its flags: the key may be in use */
-#define MD__HOLD_OPEN (1U << 3)	  /* let uses in */
+#define MD__HOLD_SHUT (1U << 0) /* let no new use in */
+#define MD__HOLD_LOSE (1U << 1) /* the same, for good */
+#define MD__HOLD_TAKE (1U << 2) /* address, key and name of the grant */
+#define MD__HOLD_OPEN (1U << 3) /* let uses in */
 #define MD__HOLD_TELL_GRANTED (1U << 4)
 #define MD__HOLD_TELL_RECALLED (1U << 5)
 #define MD__HOLD_TELL_FENCED (1U << 6)

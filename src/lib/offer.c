@@ -205,12 +205,6 @@ static void reopened(struct md__offer *o, const struct md__offer_input *in)
 	again(o);
 }
 
-static void changed(struct md__offer *o, const struct md__offer_input *in)
-{
-	(void)in;
-	send(o, MD__OFFER_SEND_GRANT);
-}
-
 static void timer(struct md__offer *o, const struct md__offer_input *in)
 {
 	if (o->again_at && in->now >= o->again_at)
@@ -236,7 +230,6 @@ static const handler table[MD__OFFER_STATES][MD__OFFER_INS] = {
 		[MD__OFFER_IN_SENT] = sent,
 		[MD__OFFER_IN_GRANT_ACK] = grant_acked,
 		[MD__OFFER_IN_GONE] = gone,
-		[MD__OFFER_IN_CHANGED] = changed,
 		[MD__OFFER_IN_OPEN] = reopened,
 		[MD__OFFER_IN_TIMER] = timer,
 	},

@@ -29,9 +29,8 @@ enum md__offer_in {
 	MD__OFFER_IN_ACK,  /* RECALL_ACK */
 	MD__OFFER_IN_DONE, /* RECALL_DONE */
 	MD__OFFER_IN_FENCED_ACK,
-	MD__OFFER_IN_GONE,    /* the session is over in peace: the peer is done */
-	MD__OFFER_IN_CHANGED, /* what GRANT says is not what it said */
-	MD__OFFER_IN_OPEN,    /* the link is open again */
+	MD__OFFER_IN_GONE, /* the session is over in peace: the peer is done */
+	MD__OFFER_IN_OPEN, /* the link is open again */
 	MD__OFFER_IN_TIMER,
 	MD__OFFER_INS,
 };

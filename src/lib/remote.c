@@ -61,8 +61,6 @@ static void carry_out(struct md__remote *r, unsigned int act, const struct md__m
 		md__guard_shut(&r->guard, ESTALE);
 	if (act & MD__HOLD_TAKE)
 		take(r, &msg->grant);
-	if (act & MD__HOLD_UPDATE)
-		r->persistable = msg->grant.flags & MD__GRANT_PERSIST;
 	if (act & MD__HOLD_OPEN) {
 		md__guard_open(&r->guard);
 		pthread_cond_broadcast(&peer->changed);

@@ -37,7 +37,6 @@ struct md__remote {
 	/* Protected by the peer's lock. */
 	struct md__hold hold;
 	bool released;	      /* the application has done with it */
-	bool persistable;     /* the holder makes it durable on request */
 	unsigned int waiters; /* in md_remote_wait() */
 	bool want_due;	      /* the holder is to hear of them */
 	struct md__requests pending, finished;

@@ -262,13 +262,6 @@ static int ask(struct md__remote *r, uint64_t offset, uint64_t length, uint64_t 
 				"count from its start",
 				(unsigned long long)length, (unsigned long long)offset,
 				(unsigned long long)r->pub.length, r->pub.name);
-	if (!r->persistable)
-		return md__fail(EOPNOTSUPP,
-				"the holder cannot make \"%s\" durable on request: its queue pair "
-				"has to be attached, on the adapter that carries the session, and "
-				"the region to be without RELAXED_ORDERING; or read back, and have "
-				"the holder md_persist()",
-				r->pub.name);
 	q = new_request(r);
 	if (!q)
 		return md__fail(ENOMEM, "no memory for a request");

@@ -81,8 +81,7 @@ struct md__hello_ack {
 	uint64_t session;
 };
 
-#define MD__GRANT_PERSIST (1U << 0)  /* PERSIST_REQ is served */
-#define MD__GRANT_RESTORED (1U << 1) /* a lease was broken meanwhile */
+#define MD__GRANT_RESTORED (1U << 0) /* a lease was broken meanwhile */
 
 /* GRANT: @region may be used; the grant of a later @generation replaces it. */
 struct md__grant_msg {

@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Recalls between two machines, with faults of link and machines. Runs in both guests
+# of test/vm/pair.sh: the holder in node 0, its peer in node 1.
+#
+#   bash test/guest/link.sh PROGRAMS
+#
+# PROGRAMS is where md_ping is. Prints "ok NAME" or "not ok NAME - why" for each case.
+set -euo pipefail
+
+md_ping=$1/md_ping/md_ping
+[[ -x $md_ping ]] || md_ping=$1/md_ping
+size=4096
+failed=0
+port=7400
+tmp=$(mktemp -d)
+
+ask()
+{
+	bash test/vm/ask.sh "$@"
+}
+
+ok()
+{
+	echo "ok $case"
+}
+
+not_ok()
+{
+	failed=1
+	echo "not ok $case - $*"
+}
+
+# soon SECONDS COMMAND...: until it is true
+soon()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.2
+	done
+}
+
+# begin CASE COUNT: node 0 serves, node 1 pings so often; both are at it afterwards
+begin()
+{
+	case=link__$1
+	port=$((port + 2))
+	ask meet
+	if ((MD_NODE == 0)); then
+		file=/mnt/pmem/ping.$port
+		"$md_ping" -s -a "$MD_ADDR" -p "$port" -f "$file" -S $size -V -d \
+			>"$tmp/server" 2>&1 &
+		server=$!
+		soon 30 grep -q 'granted\|has a connection' "$tmp/server" ||
+			not_ok "no peer came: $(tail -n 1 "$tmp/server")"
+	else
+		"$md_ping" -c -a "$MD_PEER_ADDR" -p "$port" -C "$2" -S $size -V -d \
+			>"$tmp/client" 2>&1 &
+		client=$!
+	fi
+}
+
+# Node 0: change the file; sets took, in ms.
+change()
+{
+	local start
+
+	start=$(date +%s%N)
+	fallocate -p -o 0 -l $size "$file"
+	took=$((($(date +%s%N) - start) / 1000000))
+}
+
+# server_ends SECONDS: and is content
+server_ends()
+{
+	if ! soon "$1" eval "! kill -0 $server 2>/dev/null"; then
+		kill -KILL "$server"
+		not_ok "the server does not end: $(tail -n 1 "$tmp/server")"
+		tail -n 20 "$tmp/server" >&2
+	elif ! wait "$server"; then
+		not_ok "the server failed: $(grep -a '^md_ping' "$tmp/server" | tail -n 1)"
+	else
+		ok
+	fi
+}
+
+# client_ends SECONDS: with all its pings
+client_ends()
+{
+	if ! soon "$1" eval "! kill -0 $client 2>/dev/null"; then
+		kill -KILL "$client"
+		not_ok "the client does not end: $(tail -n 1 "$tmp/client")"
+		tail -n 20 "$tmp/client" >&2
+		return 1
+	fi
+	if ! wait "$client"; then
+		not_ok "the client failed: $(grep -a '^md_ping' "$tmp/client" | tail -n 1)"
+		return 1
+	fi
+	summary=$(grep -a ' pings, ' "$tmp/client")
+	echo "$case: $summary" >&2
+	reconnections=$(sed 's/.*, \([0-9]*\) reconnections/\1/' <<<"$summary")
+}
+
+# Node 0: breaks come while the other machine pings.
+# Proves: its connection lives through them, and every byte is right.
+begin breaks__no_connection_lost 150
+if ((MD_NODE == 0)); then
+	while kill -0 "$server" 2>/dev/null; do
+		change
+		sleep 1.2
+	done
+	server_ends 60
+elif client_ends 120; then
+	if ((reconnections)); then
+		not_ok "$reconnections connections were lost"
+	elif grep -q 'client: recalled' "$tmp/client"; then
+		ok
+	else
+		not_ok "nothing was recalled"
+	fi
+fi
+
+# Proves: a break while the link is cut takes the drain budget and not more; the peer
+# learns that it was fenced when the link is back, and goes on.
+begin cut_for_10_s_in_a_break__fenced_and_goes_on 300
+if ((MD_NODE == 0)); then
+	sleep 2
+	ask link-down
+	change
+	if ((took < 200 || took > 5000)); then
+		not_ok "the breaker waited for $took ms"
+	fi
+	sleep 10
+	ask link-up
+	soon 60 grep -q 'is fenced' "$tmp/server" || not_ok "nobody was fenced"
+	server_ends 120
+elif client_ends 180; then
+	if grep -q 'client: remote-fenced' "$tmp/client" && ((reconnections)); then
+		ok
+	else
+		not_ok "not fenced, or no new connection: $summary"
+	fi
+fi
+
+# Proves: the same of a machine that stands still, and is not told.
+begin frozen_in_a_break__fenced_and_goes_on 300
+if ((MD_NODE == 0)); then
+	sleep 2
+	ask freeze 1
+	change
+	if ((took < 200 || took > 5000)); then
+		not_ok "the breaker waited for $took ms"
+	fi
+	ask thaw 1
+	server_ends 120
+elif client_ends 180; then
+	if grep -q 'client: remote-fenced' "$tmp/client" && ((reconnections)); then
+		ok
+	else
+		not_ok "not fenced, or no new connection: $summary"
+	fi
+fi
+
+# Proves: a machine that dies holds a breaker for the drain budget, and its peer's
+# server ends. Comes last.
+begin killed_in_a_break__breaker_goes_on 100000
+if ((MD_NODE == 0)); then
+	sleep 2
+	ask kill 1
+	change
+	if ((took < 200 || took > 5000)); then
+		not_ok "the breaker waited for $took ms"
+	fi
+	server_ends 60
+else
+	wait "$client" || true # it does not come so far
+fi
+exit "$failed"
