@@ -11,6 +11,7 @@ set -euo pipefail
 md_ping=$1/md_ping/md_ping
 [[ -x $md_ping ]] || md_ping=$1/md_ping
 size=4096
+sides=(holder peer)
 failed=0
 port=7400
 tmp=$(mktemp -d)
@@ -46,7 +47,7 @@ soon()
 # begin CASE COUNT: node 0 serves, node 1 pings so often; both are at it afterwards
 begin()
 {
-	case=link__$1
+	case=link_${sides[MD_NODE]}__$1
 	port=$((port + 2))
 	ask meet
 	if ((MD_NODE == 0)); then
@@ -107,7 +108,7 @@ client_ends()
 
 # Node 0: breaks come while the other machine pings.
 # Proves: its connection lives through them, and every byte is right.
-begin breaks__no_connection_lost 150
+begin breaks__no_connection_lost 600
 if ((MD_NODE == 0)); then
 	while kill -0 "$server" 2>/dev/null; do
 		change

@@ -90,6 +90,20 @@ note()
 	esac
 }
 
+# ended NAME STATUS: of a guest, or of guests that are joined
+ended()
+{
+	local name=$1 status=$2
+
+	case $status in
+	0 | 1 | 77)	echo "ok guest__${name}__kernel_log_is_clean" ;;
+	3)	echo "not ok guest__${name}__kernel_log_is_clean - see above" ;;
+	124)	echo "not ok guest__${name} - the time was over" ;;
+	*)	echo "not ok guest__${name} - it ended with status $status" ;;
+	esac
+	note "$status"
+}
+
 # boot NAME SECONDS [OPTION]... -- PROGRAM...
 boot()
 {
@@ -104,13 +118,18 @@ boot()
 	bash test/vm/run.sh "${kernel[@]}" --time "$seconds" "${vm[@]}" -- \
 		bash test/guest/run-all.sh --here --complete "${options[@]}" "$@" ||
 		status=$?
-	case $status in
-	0 | 1 | 77)	echo "ok guest__${name}__kernel_log_is_clean" ;;
-	3)	echo "not ok guest__${name}__kernel_log_is_clean - see above" ;;
-	124)	echo "not ok guest__${name} - the time was over" ;;
-	*)	echo "not ok guest__${name} - it ended with status $status" ;;
-	esac
-	note "$status"
+	ended "$name" "$status"
+}
+
+# boot_pair NAME SECONDS COMMAND...: in two guests on a link; who says it does not matter
+boot_pair()
+{
+	local name=$1 seconds=$2 status=0
+
+	shift 2
+	bash test/vm/pair.sh "${kernel[@]}" --time "$seconds" -- "$@" |
+		sed -u 's/^[0-9]: //' || status=$?
+	ended "$name" "$status"
 }
 
 while (($#)); do
@@ -153,7 +172,10 @@ else
 		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 600 --allow-kernel-line "$warning" -- "${warned[@]}"
-	((${#options[@]})) || boot large 900 --pmem-size 4G -- "${large[@]}"
+	if ((!${#options[@]})); then
+		boot large 900 --pmem-size 4G -- "${large[@]}"
+		boot_pair link 600 bash test/guest/link.sh build/release/examples
+	fi
 	if [[ $with_long ]]; then
 		options=(--long)
 		boot long 5400 "${copies[@]}" -- "${long[@]}"
