@@ -537,15 +537,6 @@ static uint64_t random_number(void)
 	return number;
 }
 
-static int check_ops(const struct md_peer_ops *ops)
-{
-	if (!ops)
-		return md__fail(EINVAL, "md_peer_new: no operations");
-	if (!ops->send)
-		return md__fail(EINVAL, "md_peer_ops.send is missing");
-	return 0;
-}
-
 static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops *ops, void *arg)
 {
 	struct md_peer *peer = calloc(1, sizeof(*peer));
@@ -609,8 +600,12 @@ struct md_peer *md_peer_new(struct md_context *ctx, const struct md_peer_ops *op
 		md__fail_forked();
 		return NULL;
 	}
-	if (md__attr_take(&own, sizeof(own), ops, "md_peer_ops") || check_ops(&own))
+	if (md__attr_take(&own, sizeof(own), ops, "md_peer_ops"))
 		return NULL;
+	if (!own.send) {
+		md__fail(EINVAL, "md_peer_ops.send is missing");
+		return NULL;
+	}
 	return md__peer_new(ctx, &own, arg, user_data);
 }
 

@@ -136,14 +136,21 @@ void sessions_close(struct session *s, int count)
 	sessions = 0;
 }
 
-/* What happens elsewhere while the holder's thread is in a call that waits. */
+struct elsewhere {
+	enum side busy;
+	atomic_bool stop;
+};
+
+/* What happens elsewhere while the main thread is in a call that waits. */
 static void *elsewhere(void *arg)
 {
-	const atomic_bool *stop = arg;
+	struct elsewhere *e = arg;
 
-	while (!atomic_load(stop)) {
+	while (!atomic_load(&e->stop)) {
+		if (!threaded && e->busy != HOLDER)
+			md_process(ctx);
 		for (int i = 0; i < sessions; i++) {
-			if (!threaded)
+			if (!threaded && e->busy != PEER)
 				md_process(queue[i][PEER].session->ctx);
 			deliver(&queue[i][HOLDER]);
 			deliver(&queue[i][PEER]);
@@ -153,17 +160,41 @@ static void *elsewhere(void *arg)
 	return NULL;
 }
 
+/* Which side's context the main thread drives itself, being in the call. */
+static int session_call(int (*call)(void *of, int arg), void *of, int arg, enum side busy)
+{
+	struct elsewhere e = { .busy = busy };
+	pthread_t thread;
+	int err, saved;
+
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, elsewhere, &e), 0);
+	err = call(of, arg);
+	saved = errno;
+	atomic_store(&e.stop, true);
+	pthread_join(thread, NULL);
+	errno = saved;
+	return err;
+}
+
+static int call_recall(void *of, int arg)
+{
+	(void)arg;
+	return md_recall(of);
+}
+
 int session_recall(struct md_grant *grant)
 {
-	atomic_bool stop = false;
-	pthread_t thread;
-	int err;
+	return session_call(call_recall, grant, 0, HOLDER);
+}
 
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, elsewhere, &stop), 0);
-	err = md_recall(grant);
-	atomic_store(&stop, true);
-	pthread_join(thread, NULL);
-	return err;
+static int call_wait(void *of, int arg)
+{
+	return md_remote_wait(of, arg);
+}
+
+int session_wait(struct md_remote *remote, int timeout_ms)
+{
+	return session_call(call_wait, remote, timeout_ms, PEER);
 }
 
 static struct queue *queue_of(struct session *s, enum side from)

@@ -43,6 +43,9 @@ void sessions_run(void);
 /* md_recall(), with all messages arriving meanwhile. */
 int session_recall(struct md_grant *grant);
 
+/* md_remote_wait(), likewise. */
+int session_wait(struct md_remote *remote, int timeout_ms);
+
 /* The connection breaks on both sides, and is there again. */
 void session_cut(struct session *s);
 void session_mend(struct session *s);
