@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "errmsg.h"
+#include "fake_cm.h"
 #include "fake_dax.h"
 #include "fake_kmod.h"
 #include "fault.h"
@@ -506,12 +507,26 @@ void scenario_forked(void)
 	end();
 }
 
+/* ---- for scenarios elsewhere --------------------------------------------------- */
+
+struct md_mr *scenario_begin(void)
+{
+	begin();
+	return mr;
+}
+
+void scenario_end(void)
+{
+	end();
+}
+
 /* ---- around each ------------------------------------------------------------- */
 
 void scenario_prepare(void)
 {
 	fault_disarm();
 	fake_verbs_reset();
+	fake_cm_reset();
 	fake_kmod_install();
 	fake_verbs_covers = fake_kmod_covers;
 	fake_kmod.shared = true;
@@ -543,5 +558,7 @@ void scenario_check_rest(void)
 	CU_ASSERT_EQUAL(left.fds, at_start.fds);
 	CU_ASSERT_EQUAL(fake_verbs_live(), 0);
 	CU_ASSERT_EQUAL(fake_verbs_strays(), 0);
+	CU_ASSERT_EQUAL(fake_cm_live(), 0);
+	CU_ASSERT_EQUAL(fake_cm_misuses(), 0);
 	CU_ASSERT_EQUAL(fake_kmod_held(), 0);
 }

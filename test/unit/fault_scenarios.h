@@ -17,6 +17,11 @@ void scenario_leased_by_fcntl(void);
 void scenario_leased_by_devdax(void);
 void scenario_asked(void);
 void scenario_forked(void);
+void scenario_carrier(void);
+
+/* Parts of them: a context with a region that is registered, and its end. */
+struct md_mr *scenario_begin(void);
+void scenario_end(void);
 
 /* Before each: nothing is there yet; after each: nothing is left. */
 void scenario_prepare(void);

@@ -15,7 +15,7 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-#define BREAK "a break or restore"
+#define BREAK "a break, a restore or a connection"
 #define SHORT "short of something for a moment: tried again"
 
 /* What a call of the library, or a break, can do without, and why. */
@@ -72,6 +72,23 @@ static struct {
 	{ "realpath", BREAK, SHORT, false, false },
 	{ "open sysfs", BREAK, SHORT, false, false },
 	{ "fstat", BREAK, "of the owner: the module looks too", true, false },
+	{ "rdma_create_id", "md_connect", "tried again, and told", false, false },
+	{ "rdma_resolve_addr", "md_connect", "tried again, and told", false, false },
+	{ "calloc", "md_connect", "tried again, and told", false, false },
+	{ "rdma_create_id", BREAK, "tried again, and told", false, false },
+	{ "rdma_resolve_addr", BREAK, "tried again, and told", false, false },
+	{ "rdma_resolve_route", BREAK, "tried again, and told", false, false },
+	{ "ibv_create_comp_channel", BREAK, "tried again, and told", false, false },
+	{ "fcntl SETFL", BREAK, "tried again, and told", true, false },
+	{ "aligned_alloc", BREAK, "the peer is told, and grants again", false, false },
+	{ "poll", BREAK, "of md_recall(): looked at again soon", false, false },
+	{ "ibv_create_cq", BREAK, "tried again, and told", false, false },
+	{ "rdma_create_qp", BREAK, "tried again, and told", false, false },
+	{ "rdma_connect", BREAK, "tried again, and told", false, false },
+	{ "rdma_accept", BREAK, "tried again, and told", false, false },
+	{ "rdma_reject", BREAK, "the other side asks again", false, false },
+	{ "rdma_disconnect", NULL, "the end of the id tells the other side, too", false, false },
+	{ "getnameinfo", BREAK, "the address is then not told", false, false },
 };
 
 /* Calls whose errno says too little: what the library makes of it. */
@@ -146,11 +163,16 @@ struct view {
 	unsigned int regions;
 	unsigned int leases;
 	long bytes;
-	long fds; /* without the device, which a context opens once */
+	long fds; /* without what a context opens once, when it needs it */
 	enum md_map_state state;
 	uint64_t generation;
 	uint64_t uses;
 };
+
+static int opened_once(const struct md_context *c)
+{
+	return c ? (c->fd[MD__FD_DEV] >= 0) + (c->fd[MD__FD_NET] >= 0) : 0;
+}
 
 static struct view look(void)
 {
@@ -159,7 +181,7 @@ static struct view look(void)
 		.regions = fake_verbs_live(),
 		.leases = fake_kmod_held() + (fcntl(file, F_GETLEASE) == F_WRLCK),
 		.bytes = balance.bytes,
-		.fds = balance.fds - (ctx && ctx->fd[MD__FD_DEV] >= 0),
+		.fds = balance.fds - opened_once(ctx) - opened_once(steps.other),
 	};
 
 	if (steps.map) {

@@ -15,7 +15,8 @@
 
 extern struct steps {
 	struct md_map *map;
-	bool lost; /* a map was */
+	struct md_context *other; /* beside the fixture's, or NULL */
+	bool lost;		  /* a map was */
 } steps;
 
 void steps_begin(void);

@@ -157,6 +157,11 @@ static void session__each_call_interrupted__granted_again(void)
 	each_call(scenario_granted, FAULT_EINTR, 10);
 }
 
+static void connections__each_call_fails__told_or_tried_again(void)
+{
+	each_call(scenario_carrier, FAULT_ERROR, 100);
+}
+
 /* After all cases, in both runs. */
 static void lists__each_entry__was_seen(void)
 {
@@ -187,6 +192,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(two_maps__each_call_fails__restored_or_lost),
 	UNIT_CASE(session__each_call_fails__granted_again),
 	UNIT_CASE(session__each_call_interrupted__granted_again),
+	UNIT_CASE(connections__each_call_fails__told_or_tried_again),
 	UNIT_CASE(lists__each_entry__was_seen),
 	{ 0 },
 };
