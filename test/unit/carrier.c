@@ -447,6 +447,7 @@ static void connect__refused__closed_for_good(void)
 	CU_ASSERT_EQUAL(fake_cm_tries(), 1);
 }
 
+/* Half of each is jitter: 10 to 20, 20 to 40, 40 to 80, 80 to 160 ms. */
 static void connect__nobody_listens__tries_with_growing_pauses(void)
 {
 	uint64_t start = md__now();
@@ -500,8 +501,26 @@ static void connect__given_up_before_answer__asked_once(void)
 	take_request();
 	fake_cm_give_up();
 	pass_end(there, MD_EVENT_PEER_DOWN, ETIMEDOUT, "no answer");
+	while (fake_cm_tries() < 2)
+		run_ms(1);
 	expect_quiet(60);
 	CU_ASSERT_EQUAL(fake_cm_tries(), 2);
+	CU_ASSERT_EQUAL(md_accept(here_peer, NULL), 0);
+	pass_up();
+}
+
+/* It has no queue pair yet whose messages could be looked for. */
+static void connect__disconnected_before_answer__asked_once(void)
+{
+	listen_here();
+	connect_there();
+	take_request();
+	fake_cm_turn_event(RDMA_CM_EVENT_REJECTED, RDMA_CM_EVENT_DISCONNECTED);
+	fake_cm_give_up();
+	pass(there, MD_EVENT_PEER_DOWN);
+	while (fake_cm_tries() < 2)
+		run_ms(1);
+	expect_quiet(60);
 	CU_ASSERT_EQUAL(md_accept(here_peer, NULL), 0);
 	pass_up();
 }
@@ -969,6 +988,7 @@ static void message__step_fails__connects_again(void)
 	static const enum fake_cm_step fatal[] = { FAKE_CM_SEND, FAKE_CM_POLL, FAKE_CM_RECV };
 	struct md_remote *found;
 	unsigned int ups;
+	uint64_t start;
 
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
 		connect_both();
@@ -979,7 +999,9 @@ static void message__step_fails__connects_again(void)
 		found = NULL;
 		fake_cm_fail(fatal[i], 0, 1, ENOMEM);
 		grant = md_grant(here_peer, mr, "data");
-		for (int ms = 0; ms < PATIENCE_MS && (ups < 2 || !found); ms++) {
+		/* Sooner than by the silence that follows, after 6 s. */
+		start = md__now();
+		while (md__now() - start < 4 * MD__SEC && (ups < 2 || !found)) {
 			run_ms(1);
 			ack_all(ctx, &ups, &found);
 			ack_all(there, &ups, &found);
@@ -1097,7 +1119,7 @@ static void close__not_connected_yet__nothing_left(void)
 	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++) {
 		fake_cm_hold(held[i]);
 		connect_there();
-		run_ms(20);
+		run_ms(200);
 		CU_ASSERT_EQUAL(md_peer_close(there_peer), 0);
 		there_peer = NULL;
 		fake_cm_let();
@@ -1187,6 +1209,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(connect__nobody_listens__tries_with_growing_pauses),
 	UNIT_CASE(connect__many_peers__each_has_its_session),
 	UNIT_CASE(connect__given_up_before_answer__asked_once),
+	UNIT_CASE(connect__disconnected_before_answer__asked_once),
 	UNIT_CASE(accept__not_connected_meanwhile__comes_back_by_itself),
 	UNIT_CASE(refuse__not_connected_meanwhile__gone),
 	UNIT_CASE(refuse__cannot_be_said__asked_again),
