@@ -11,6 +11,16 @@
 
 static struct md_map *map;
 static struct md_mr *mr;
+static struct md_peer *peer;
+static struct md_grant *grant;
+
+static int send_nothing(void *arg, const void *message, size_t length)
+{
+	(void)arg;
+	(void)message;
+	(void)length;
+	return 0;
+}
 
 /*
  * A child cannot unlock a rwlock that its parent locked for fork(2): the lock
@@ -56,14 +66,22 @@ static void in_child(void (*run)(void))
 
 static void map_all(uint32_t flags)
 {
+	const struct md_peer_ops ops = { .size = sizeof(ops), .send = send_nothing };
+
 	map = fixture_map(flags);
 	mr = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mr);
 	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], NULL), 0);
+	peer = md_peer_new(ctx, &ops, NULL, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(peer);
+	grant = md_grant(peer, mr, "data");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(grant);
 }
 
 static void unmap_all(void)
 {
+	CU_ASSERT_EQUAL(md_recall(grant), 0);
+	CU_ASSERT_EQUAL(md_peer_close(peer), 0);
 	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
 	CU_ASSERT_EQUAL(md_dereg_mr(mr), 0);
 	fixture_unmap(map);
@@ -97,6 +115,13 @@ static void call_everything(void)
 	CHILD_CHECK(echild(md_detach_qp(map, &fake_qp[0]) == -1));
 	CHILD_CHECK(echild(md_fence_qp(map, &fake_qp[0]) == -1));
 	CHILD_CHECK(echild(md_get_event(ctx, &event, 0) == -1));
+	CHILD_CHECK(echild(!md_peer_new(ctx, NULL, NULL, NULL)));
+	CHILD_CHECK(echild(md_peer_connected(peer) == -1));
+	CHILD_CHECK(echild(md_peer_lost(peer) == -1));
+	CHILD_CHECK(echild(md_peer_close(peer) == -1));
+	CHILD_CHECK(echild(!md_grant(peer, mr, "more")));
+	CHILD_CHECK(echild(md_recall(grant) == -1));
+	CHILD_CHECK(echild(!md_remote_find(peer, "data")));
 	md_map_put(map);
 	CHILD_CHECK(errno == 0);
 	CHILD_CHECK(md_close(ctx) == 0);
