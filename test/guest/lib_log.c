@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * md_log as it is shipped: what was acknowledged is in the file, whatever breaks the
+ * lease and whoever is killed.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "breaker.h"
+#include "child.h"
+#include "holder.h"
+#include "suite.h"
+
+#define LOG_SIZE (16 * MIB)
+#define LOG_SIZE_TEXT "16777216"
+#define SUPER_SIZE 4096
+#define RECORD "192"
+#define SLOT 256 /* of such records */
+#define ACKED_LINE 32
+#define TAIL (64 * KIB) /* of the log, not reached by any case */
+#define LIMIT_MS 100000
+
+struct program {
+	const char *argv[16];
+	int out; /* its standard output, or -1: ours for messages */
+};
+
+static void run_program(void *arg)
+{
+	const struct program *p = arg;
+
+	dup2(p->out < 0 ? STDERR_FILENO : p->out, STDOUT_FILENO);
+	suite_close_files();
+	execv(p->argv[0], (char *const *)p->argv);
+	CHECK(false);
+}
+
+struct rig {
+	const char *addr;
+	char file[128], copy[128], acked[128];
+	pid_t server, client;
+};
+
+static void start_server(struct rig *r)
+{
+	struct program p = { .argv = { MD_LOG, "-s", "-a", r->addr, "-f", r->file, "--size",
+				       LOG_SIZE_TEXT, "--record-size", RECORD },
+			     .out = -1 };
+
+	r->server = child_start_with_files(run_program, &p);
+}
+
+/* Appends @count records, or until it is killed. */
+static void start_client(struct rig *r, const char *count)
+{
+	struct program p = { .argv = { MD_LOG, "-c", "-a", r->addr, "--record-size", RECORD, "-o",
+				       r->acked, count ? "-n" : NULL, count },
+			     .out = -1 };
+
+	r->client = child_start_with_files(run_program, &p);
+}
+
+static void set_up(struct rig *r)
+{
+	*r = (struct rig){ .addr = getenv("MD_ADDR") };
+	if (!r->addr)
+		suite_skip("MD_ADDR does not say which address the RDMA device has");
+	suite_path(r->file, sizeof(r->file), suite_fs[0], "log");
+	suite_path(r->copy, sizeof(r->copy), suite_fs[0], "copy");
+	suite_path(r->acked, sizeof(r->acked), suite_fs[0], "acked");
+	unlink(r->file);
+	unlink(r->acked);
+	start_server(r);
+}
+
+
+/* Asked to end, the server does so by itself. */
+static void stop_server(struct rig *r)
+{
+	int status;
+
+	CHECK(!kill(r->server, SIGTERM));
+	CHECK(child_wait(r->server, LIMIT_MS, &status));
+	CHECK_EQ(status, 0);
+}
+
+static unsigned long acknowledged(const struct rig *r)
+{
+	struct stat st;
+
+	return stat(r->acked, &st) ? 0 : st.st_size / ACKED_LINE;
+}
+
+/* ---- the verifier ---------------------------------------------------------- */
+
+struct verdict {
+	unsigned long records, acked, lost, duplicate, torn;
+	int status;
+};
+
+static struct verdict verify(const char *file, const char *acked)
+{
+	struct program p = { .argv = { MD_LOG, "--verify", file, acked } };
+	struct verdict v = { 0 };
+	char text[256] = "";
+	int out[2];
+	pid_t pid;
+
+	CHECK(!pipe2(out, O_CLOEXEC));
+	p.out = out[1];
+	pid = child_start_with_files(run_program, &p);
+	CHECK(child_wait(pid, LIMIT_MS, &v.status));
+	CHECK(WIFEXITED(v.status));
+	v.status = WEXITSTATUS(v.status);
+	CHECK(read(out[0], text, sizeof(text) - 1) > 0);
+	close(out[0]);
+	close(out[1]);
+	fprintf(stderr, "%s", text);
+	CHECK_EQ(sscanf(text, "md_log: records=%lu acked=%lu lost=%lu duplicate=%lu torn=%lu",
+			&v.records, &v.acked, &v.lost, &v.duplicate, &v.torn),
+		 5);
+	return v;
+}
+
+static struct verdict check_log(const struct rig *r)
+{
+	const struct verdict v = verify(r->file, r->acked);
+
+	CHECK_EQ(v.lost, 0);
+	CHECK_EQ(v.duplicate, 0);
+	CHECK_EQ(v.torn, 0);
+	CHECK_EQ(v.status, 0);
+	CHECK_EQ(v.acked, acknowledged(r));
+	CHECK(v.acked && v.acked <= v.records);
+	CHECK(v.records < (LOG_SIZE - TAIL - SUPER_SIZE) / SLOT);
+	return v;
+}
+
+static void make_copy(const struct rig *r)
+{
+	static char data[64 * KIB];
+	const int from = open(r->file, O_RDONLY | O_CLOEXEC);
+	const int to = open(r->copy, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t n;
+
+	CHECK(from >= 0 && to >= 0);
+	while ((n = read(from, data, sizeof(data))) > 0)
+		CHECK_EQ(write(to, data, n), n);
+	CHECK(!n);
+	close(from);
+	close(to);
+}
+
+static void edit_slot(const struct rig *r, unsigned long to, long from)
+{
+	const int fd = open(r->copy, O_RDWR | O_CLOEXEC);
+	char slot[SLOT] = { 0 };
+
+	CHECK(fd >= 0);
+	if (from >= 0)
+		CHECK_EQ(pread(fd, slot, SLOT, SUPER_SIZE + from * SLOT), SLOT);
+	CHECK_EQ(pwrite(fd, slot, SLOT, SUPER_SIZE + to * SLOT), SLOT);
+	close(fd);
+}
+
+/*
+ * Proves: what a client appends is in the file, a second one goes on where the first
+ * has ended, and the verifier sees a loss and a duplicate in a copy of the file.
+ */
+static void lib_log__no_break__all_verified_and_planted_errors_seen(const void *unused)
+{
+	struct verdict v;
+	struct rig r;
+
+	(void)unused;
+	set_up(&r);
+	start_client(&r, "700");
+	child_finish(r.client);
+	start_client(&r, "300");
+	child_finish(r.client);
+	stop_server(&r);
+	v = check_log(&r);
+	CHECK_EQ(v.records, 1000);
+	CHECK_EQ(v.acked, 1000);
+	make_copy(&r);
+	edit_slot(&r, 990, -1);
+	v = verify(r.copy, r.acked);
+	CHECK_EQ(v.lost, 10); /* nobody who reads the log gets beyond the hole */
+	CHECK_EQ(v.status, 1);
+	make_copy(&r);
+	edit_slot(&r, 1000, 500);
+	v = verify(r.copy, r.acked);
+	CHECK_EQ(v.duplicate, 1);
+	CHECK_EQ(v.lost, 0);
+	CHECK_EQ(v.status, 1);
+	make_copy(&r);
+	edit_slot(&r, 999, 500);
+	v = verify(r.copy, r.acked);
+	CHECK_EQ(v.duplicate, 1);
+	CHECK_EQ(v.lost, 1);
+	CHECK_EQ(v.status, 1);
+}
+
+static const struct suite_case cases[] = {
+	SUITE_CASE(lib_log__no_break__all_verified_and_planted_errors_seen),
+	{},
+};
+
+int main(int argc, char **argv)
+{
+	return suite_main(cases, argc, argv);
+}
