@@ -26,10 +26,12 @@
 #define ACKED_LINE 32
 #define TAIL (64 * KIB) /* of the log, not reached by any case */
 #define LIMIT_MS 100000
+#define RELEASED "server: released:" /* what the server's -d says of a break */
 
 struct program {
 	const char *argv[16];
-	int out; /* its standard output, or -1: ours for messages */
+	int out;	 /* its standard output, or -1: ours for messages */
+	const char *err; /* NULL, or a file to which it adds what it says */
 };
 
 static void run_program(void *arg)
@@ -37,6 +39,8 @@ static void run_program(void *arg)
 	const struct program *p = arg;
 
 	dup2(p->out < 0 ? STDERR_FILENO : p->out, STDOUT_FILENO);
+	if (p->err)
+		dup2(open(p->err, O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
 	suite_close_files();
 	execv(p->argv[0], (char *const *)p->argv);
 	CHECK(false);
@@ -44,15 +48,16 @@ static void run_program(void *arg)
 
 struct rig {
 	const char *addr;
-	char file[128], copy[128], acked[128];
+	char file[128], copy[128], acked[128], said[128];
 	pid_t server, client;
 };
 
 static void start_server(struct rig *r)
 {
 	struct program p = { .argv = { MD_LOG, "-s", "-a", r->addr, "-f", r->file, "--size",
-				       LOG_SIZE_TEXT, "--record-size", RECORD },
-			     .out = -1 };
+				       LOG_SIZE_TEXT, "--record-size", RECORD, "-d" },
+			     .out = -1,
+			     .err = r->said };
 
 	r->server = child_start_with_files(run_program, &p);
 }
@@ -75,11 +80,18 @@ static void set_up(struct rig *r)
 	suite_path(r->file, sizeof(r->file), suite_fs[0], "log");
 	suite_path(r->copy, sizeof(r->copy), suite_fs[0], "copy");
 	suite_path(r->acked, sizeof(r->acked), suite_fs[0], "acked");
+	suite_path(r->said, sizeof(r->said), suite_fs[0], "said");
 	unlink(r->file);
+	unlink(r->said);
 	unlink(r->acked);
 	start_server(r);
 }
 
+static void kill_one(pid_t pid)
+{
+	CHECK(!kill(pid, SIGKILL));
+	child_killed(pid, SIGKILL, SUITE_WAIT_MS);
+}
 
 /* Asked to end, the server does so by itself. */
 static void stop_server(struct rig *r)
@@ -96,6 +108,20 @@ static unsigned long acknowledged(const struct rig *r)
 	struct stat st;
 
 	return stat(r->acked, &st) ? 0 : st.st_size / ACKED_LINE;
+}
+
+/* By all servers, whether killed or not. */
+static int breaks_seen(const struct rig *r)
+{
+	FILE *said = fopen(r->said, "r");
+	char line[512];
+	int count = 0;
+
+	CHECK(said);
+	while (fgets(line, sizeof(line), said))
+		count += !strncmp(line, RELEASED, strlen(RELEASED));
+	fclose(said);
+	return count;
 }
 
 /* ---- the verifier ---------------------------------------------------------- */
@@ -208,8 +234,195 @@ static void lib_log__no_break__all_verified_and_planted_errors_seen(const void *
 	CHECK_EQ(v.status, 1);
 }
 
+/* ---- breaks and kills ------------------------------------------------------ */
+
+static int change_end(const char *path, int (*change)(int fd, off_t end))
+{
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat st;
+	int err;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -1;
+	err = change(fd, st.st_size);
+	close(fd);
+	return err;
+}
+
+static int extend(int fd, off_t end)
+{
+	return ftruncate(fd, end + 4096);
+}
+
+static int write_beyond(int fd, off_t end)
+{
+	static const char page[4096] = "not a record";
+
+	return pwrite(fd, page, sizeof(page), end) == (ssize_t)sizeof(page) ? 0 : -1;
+}
+
+static int allocate_beyond(int fd, off_t end)
+{
+	return fallocate(fd, 0, end, 4096);
+}
+
+static int cut_beyond(int fd, off_t end)
+{
+	(void)end;
+	return ftruncate(fd, LOG_SIZE);
+}
+
+static int punch_beyond(int fd, off_t end)
+{
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, LOG_SIZE,
+			 end - LOG_SIZE + 4096);
+}
+
+static int punch_tail(int fd, off_t end)
+{
+	(void)end;
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, LOG_SIZE - TAIL, TAIL);
+}
+
+static int zero_tail(int fd, off_t end)
+{
+	(void)end;
+	return fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, LOG_SIZE - TAIL, TAIL);
+}
+
+#define BREAKER(change)                                                                            \
+	static int do_##change(const char *path)                                                   \
+	{                                                                                          \
+		return change_end(path, change);                                                   \
+	}
+
+BREAKER(extend)
+BREAKER(write_beyond)
+BREAKER(allocate_beyond)
+BREAKER(cut_beyond)
+BREAKER(punch_beyond)
+BREAKER(punch_tail)
+BREAKER(zero_tail)
+
+/* None of them touches a record. */
+static const file_op breakers[] = {
+	do_extend,	 do_write_beyond, do_punch_tail, do_allocate_beyond,
+	do_punch_beyond, do_zero_tail,	  do_cut_beyond,
+};
+
+static file_op any_breaker(void)
+{
+	return breakers[rand() % (sizeof(breakers) / sizeof(breakers[0]))];
+}
+
+struct goal {
+	const struct rig *r;
+	unsigned long acked;
+};
+
+static bool reached(void *arg)
+{
+	const struct goal *g = arg;
+
+	return acknowledged(g->r) >= g->acked;
+}
+
+/* The log goes on, whatever was done to it. */
+static void wait_for_records(const struct rig *r, unsigned long more)
+{
+	struct goal g = { r, acknowledged(r) + more };
+
+	CHECK(wait_until(reached, &g, LIMIT_MS));
+}
+
+static void break_once(const struct rig *r)
+{
+	struct breaker b;
+
+	CHECK(wait_until(holder_is_live, NULL, LIMIT_MS));
+	breaker_start(&b, any_breaker(), r->file);
+	breaker_finish(&b, SUITE_WAIT_MS);
+}
+
+static void kill_a_side(struct rig *r)
+{
+	if (rand() % 2) {
+		kill_one(r->server);
+		start_server(r);
+	} else {
+		kill_one(r->client);
+		start_client(r, NULL);
+	}
+}
+
+/* One of the two, perhaps when the file is just being changed. */
+static void kill_once(struct rig *r)
+{
+	const bool in_break = rand() % 2;
+	struct breaker b;
+
+	if (in_break) {
+		breaker_start(&b, any_breaker(), r->file);
+		usleep(rand() % 30000);
+	}
+	kill_a_side(r);
+	if (in_break)
+		breaker_finish(&b, SUITE_WAIT_MS);
+}
+
+struct campaign {
+	int breaks, kills;
+	unsigned int seed; /* 0: any */
+};
+
+static const struct campaign some = { .breaks = 20, .kills = 4 };
+static const struct campaign many = { .breaks = 200, .kills = 20 };
+
+/*
+ * Proves: of all records that were acknowledged, while the lease was broken and
+ * either side killed at random, each is in the file, in order and once.
+ */
+static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const void *arg)
+{
+	const struct campaign *c = arg;
+	int breaks = c->breaks, kills = c->kills, seen;
+	const unsigned int seed = c->seed ?: now_ns();
+	struct verdict v;
+	struct rig r;
+
+	srand(seed);
+	set_up(&r);
+	start_client(&r, NULL);
+	while (breaks || kills) {
+		suite_context("seed %u, %d breaks and %d kills to go", seed, breaks, kills);
+		wait_for_records(&r, 1 + rand() % 30);
+		if (rand() % (breaks + kills) < breaks) {
+			break_once(&r);
+			breaks--;
+		} else {
+			kill_once(&r);
+			kills--;
+		}
+	}
+	wait_for_records(&r, 100);
+	kill_one(r.client);
+	stop_server(&r);
+	v = check_log(&r);
+	seen = breaks_seen(&r);
+	fprintf(stderr, "seed %u: %d breaks, %d kills, %lu records, %lu acknowledged\n", seed, seen,
+		c->kills, v.records, v.acked);
+	CHECK(seen >= c->breaks);
+}
+
 static const struct suite_case cases[] = {
 	SUITE_CASE(lib_log__no_break__all_verified_and_planted_errors_seen),
+	{ .name = "lib_log__breaks_and_kills__acknowledged_is_in_the_file_once",
+	  .run = lib_log__breaks_and_kills__acknowledged_is_in_the_file_once,
+	  .arg = &some },
+	{ .name = "lib_log__200_breaks_and_20_kills__acknowledged_is_in_the_file_once",
+	  .run = lib_log__breaks_and_kills__acknowledged_is_in_the_file_once,
+	  .arg = &many,
+	  .flags = SUITE_EXTRA },
 	{},
 };
 
