@@ -38,9 +38,9 @@ static void run_program(void *arg)
 {
 	const struct program *p = arg;
 
-	dup2(p->out < 0 ? STDERR_FILENO : p->out, STDOUT_FILENO);
 	if (p->err)
 		dup2(open(p->err, O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
+	dup2(p->out < 0 ? STDERR_FILENO : p->out, STDOUT_FILENO);
 	suite_close_files();
 	execv(p->argv[0], (char *const *)p->argv);
 	CHECK(false);
