@@ -64,7 +64,7 @@ endforeach()
 if(MAPDIRECT_EXAMPLES)
 	deb(examples mapdirect-examples net
 		"example programs of libmapdirect"
-		"md_ping, which is rping with its buffer in a DAX file."
+		"md_ping, which is rping with its buffer in a DAX file, and md_log, a log in one."
 		"${same}")
 endif()
 if(TARGET md_doctor)

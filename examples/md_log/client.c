@@ -38,7 +38,6 @@ struct client {
 	uint64_t *sums; /* opt->depth: of payloads not yet acknowledged */
 	int acked_fd;
 	unsigned long sessions;
-	int64_t give_up;
 	bool durable; /* what was found in the log is */
 	bool full, broken;
 };
@@ -75,7 +74,7 @@ static void persisted(void *arg, uint64_t end)
 
 	cl->durable = true;
 	if (end > cl->acked)
-		cl->give_up = now_ms() + GIVE_UP_MS;
+		cl->session.give_up = now_ms() + GIVE_UP_MS;
 	for (; cl->acked < end && !cl->broken; cl->acked++)
 		note(cl, cl->acked);
 }
@@ -315,13 +314,13 @@ static void end_session(struct client *cl)
 	if (cl->chunk_mr)
 		ibv_dereg_mr(cl->chunk_mr);
 	cl->ring_mr = cl->chunk_mr = NULL;
-	while (session_end(&cl->session) && now_ms() < cl->give_up)
+	while (session_end(&cl->session) && now_ms() < cl->session.give_up)
 		usleep(RETRY_US / 10);
 }
 
 static int run_sessions(struct client *cl)
 {
-	cl->give_up = now_ms() + GIVE_UP_MS;
+	cl->session.give_up = now_ms() + GIVE_UP_MS;
 	for (;;) {
 		const int ret = serve_session(cl);
 
@@ -330,7 +329,7 @@ static int run_sessions(struct client *cl)
 			return -1;
 		if (!ret)
 			return 0;
-		if (now_ms() >= cl->give_up) {
+		if (now_ms() >= cl->session.give_up) {
 			fprintf(stderr, "md_log: no record was acknowledged for %d s: %s\n",
 				GIVE_UP_MS / 1000, cl->session.why);
 			return -1;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,12 +109,27 @@ static int make_file(const struct options *opt)
 	return ret ? ret : rename(path, opt->file);
 }
 
+/* A name that is lost in a crash takes all records with it. */
+static int sync_name(const char *file)
+{
+	char path[4096];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s", file);
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ret = fsync(fd);
+	close(fd);
+	return ret;
+}
+
 static int open_file(struct server *s)
 {
 	const char *file = s->opt->file, *wrong;
 	struct stat st;
 
-	if (access(file, F_OK) && make_file(s->opt)) {
+	if ((access(file, F_OK) && make_file(s->opt)) || sync_name(file)) {
 		perror(file);
 		return -1;
 	}

@@ -84,6 +84,8 @@ int session_turn(struct session *s, int timeout_ms)
 	int count = handle_events(s);
 
 	count += hear_server(s);
+	if (now_ms() >= s->give_up)
+		session_lose(s, s->why[0] ? s->why : "the server does not answer");
 	if (s->over)
 		return -1;
 	if (count || !timeout_ms)
