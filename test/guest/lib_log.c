@@ -20,13 +20,19 @@
 
 #define LOG_SIZE (16 * MIB)
 #define LOG_SIZE_TEXT "16777216"
+#define SMALL_SIZE 65536
+#define SMALL_SIZE_TEXT "65536"
 #define SUPER_SIZE 4096
 #define RECORD "192"
 #define SLOT 256 /* of such records */
 #define ACKED_LINE 32
 #define TAIL (64 * KIB) /* of the log, not reached by any case */
 #define LIMIT_MS 100000
-#define RELEASED "server: released:" /* what the server's -d says of a break */
+
+/* What the server's -d says. */
+#define RELEASED "server: released:" /* of a break */
+#define DROPPED "server: the writer is dropped:"
+#define REFUSED "server: a second writer is refused"
 
 struct program {
 	const char *argv[16];
@@ -48,6 +54,7 @@ static void run_program(void *arg)
 
 struct rig {
 	const char *addr;
+	const char *size; /* of the file */
 	char file[128], copy[128], acked[128], said[128];
 	pid_t server, client;
 };
@@ -55,7 +62,7 @@ struct rig {
 static void start_server(struct rig *r)
 {
 	struct program p = { .argv = { MD_LOG, "-s", "-a", r->addr, "-f", r->file, "--size",
-				       LOG_SIZE_TEXT, "--record-size", RECORD, "-d" },
+				       r->size, "--record-size", RECORD, "-d" },
 			     .out = -1,
 			     .err = r->said };
 
@@ -72,9 +79,9 @@ static void start_client(struct rig *r, const char *count)
 	r->client = child_start_with_files(run_program, &p);
 }
 
-static void set_up(struct rig *r)
+static void set_up(struct rig *r, const char *size)
 {
-	*r = (struct rig){ .addr = getenv("MD_ADDR") };
+	*r = (struct rig){ .addr = getenv("MD_ADDR"), .size = size };
 	if (!r->addr)
 		suite_skip("MD_ADDR does not say which address the RDMA device has");
 	suite_path(r->file, sizeof(r->file), suite_fs[0], "log");
@@ -111,7 +118,7 @@ static unsigned long acknowledged(const struct rig *r)
 }
 
 /* By all servers, whether killed or not. */
-static int breaks_seen(const struct rig *r)
+static int times_said(const struct rig *r, const char *what)
 {
 	FILE *said = fopen(r->said, "r");
 	char line[512];
@@ -119,7 +126,7 @@ static int breaks_seen(const struct rig *r)
 
 	CHECK(said);
 	while (fgets(line, sizeof(line), said))
-		count += !strncmp(line, RELEASED, strlen(RELEASED));
+		count += !strncmp(line, what, strlen(what));
 	fclose(said);
 	return count;
 }
@@ -165,7 +172,6 @@ static struct verdict check_log(const struct rig *r)
 	CHECK_EQ(v.status, 0);
 	CHECK_EQ(v.acked, acknowledged(r));
 	CHECK(v.acked && v.acked <= v.records);
-	CHECK(v.records < (LOG_SIZE - TAIL - SUPER_SIZE) / SLOT);
 	return v;
 }
 
@@ -206,7 +212,7 @@ static void lib_log__no_break__all_verified_and_planted_errors_seen(const void *
 	struct rig r;
 
 	(void)unused;
-	set_up(&r);
+	set_up(&r, LOG_SIZE_TEXT);
 	start_client(&r, "700");
 	child_finish(r.client);
 	start_client(&r, "300");
@@ -391,7 +397,7 @@ static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const vo
 	struct rig r;
 
 	srand(seed);
-	set_up(&r);
+	set_up(&r, LOG_SIZE_TEXT);
 	start_client(&r, NULL);
 	while (breaks || kills) {
 		suite_context("seed %u, %d breaks and %d kills to go", seed, breaks, kills);
@@ -408,10 +414,108 @@ static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const vo
 	kill_one(r.client);
 	stop_server(&r);
 	v = check_log(&r);
-	seen = breaks_seen(&r);
+	CHECK(v.records < (LOG_SIZE - TAIL - SUPER_SIZE) / SLOT);
+	seen = times_said(&r, RELEASED);
 	fprintf(stderr, "seed %u: %d breaks, %d kills, %lu records, %lu acknowledged\n", seed, seen,
 		c->kills, v.records, v.acked);
 	CHECK(seen >= c->breaks);
+}
+
+/*
+ * Proves: a client that is stopped in a break is fenced, and when it runs again finds
+ * the end of the log and goes on there.
+ */
+static void lib_log__client_stopped_in_a_break__comes_back(const void *unused)
+{
+	struct rig r;
+
+	(void)unused;
+	set_up(&r, LOG_SIZE_TEXT);
+	start_client(&r, NULL);
+	for (int i = 1; i <= 3; i++) {
+		wait_for_records(&r, 50);
+		CHECK(!kill(r.client, SIGSTOP));
+		break_once(&r);
+		CHECK(!kill(r.client, SIGCONT));
+		wait_for_records(&r, 50);
+		CHECK_EQ(times_said(&r, DROPPED), i);
+	}
+	kill_one(r.client);
+	stop_server(&r);
+	check_log(&r);
+}
+
+/* Proves: of two clients the second waits for the first, and no record is mixed up. */
+static void lib_log__two_clients__one_after_the_other(const void *unused)
+{
+	pid_t first;
+	struct rig r;
+
+	(void)unused;
+	set_up(&r, LOG_SIZE_TEXT);
+	start_client(&r, "1500");
+	first = r.client;
+	wait_for_records(&r, 10);
+	start_client(&r, "100");
+	child_finish(first);
+	child_finish(r.client);
+	CHECK(times_said(&r, REFUSED) > 0);
+	stop_server(&r);
+	CHECK_EQ(check_log(&r).records, 1600);
+}
+
+static int client_status(struct rig *r, const char *count)
+{
+	int status;
+
+	start_client(r, count);
+	CHECK(child_wait(r->client, LIMIT_MS, &status));
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Proves: a full log is said to be full, and keeps what it has. */
+static void lib_log__full__client_ends(const void *unused)
+{
+	const unsigned long slots = (SMALL_SIZE - SUPER_SIZE) / SLOT;
+	struct rig r;
+
+	(void)unused;
+	set_up(&r, SMALL_SIZE_TEXT);
+	CHECK_EQ(client_status(&r, "200"), 0);
+	CHECK_EQ(client_status(&r, "200"), 1);
+	CHECK_EQ(client_status(&r, NULL), 0);
+	stop_server(&r);
+	CHECK_EQ(check_log(&r).acked, slots);
+}
+
+/* Proves: wrong usage is told as such, and nothing is begun. */
+static void lib_log__wrong_usage__is_2(const void *unused)
+{
+	struct program wrong[] = {
+		{ .argv = { MD_LOG } },
+		{ .argv = { MD_LOG, "-s", "-c", "-a", "1.2.3.4" } },
+		{ .argv = { MD_LOG, "-c" } },
+		{ .argv = { MD_LOG, "-s", "-a", "1.2.3.4" } },
+		{ .argv = { MD_LOG, "-c", "-a", "1.2.3.4", "-p", "65535" } },
+		{ .argv = { MD_LOG, "-c", "-a", "1.2.3.4", "-n", "many" } },
+		{ .argv = { MD_LOG, "-c", "-a", "1.2.3.4", "--depth", "0" } },
+		{ .argv = { MD_LOG, "-c", "-a", "1.2.3.4", "--record-size", "2000000" } },
+		{ .argv = { MD_LOG, "-c", "-a", "1.2.3.4", "more" } },
+		{ .argv = { MD_LOG, "-c", "--verify", "file" } },
+		{ .argv = { MD_LOG, "--verify", "/dev/null" } },
+	};
+	int status;
+
+	(void)unused;
+	for (unsigned int i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		suite_context("usage %u", i);
+		wrong[i].out = -1;
+		CHECK(child_wait(child_start_with_files(run_program, &wrong[i]), SUITE_WAIT_MS,
+				 &status));
+		CHECK(WIFEXITED(status));
+		CHECK_EQ(WEXITSTATUS(status), 2);
+	}
 }
 
 static const struct suite_case cases[] = {
@@ -423,6 +527,10 @@ static const struct suite_case cases[] = {
 	  .run = lib_log__breaks_and_kills__acknowledged_is_in_the_file_once,
 	  .arg = &many,
 	  .flags = SUITE_EXTRA },
+	SUITE_CASE(lib_log__client_stopped_in_a_break__comes_back),
+	SUITE_CASE(lib_log__two_clients__one_after_the_other),
+	SUITE_CASE(lib_log__full__client_ends),
+	SUITE_CASE(lib_log__wrong_usage__is_2),
 	{},
 };
 
