@@ -3,7 +3,8 @@
  * Reads a log offline, by read(2), and compares it with what clients were told.
  *
  * lost:      acknowledged, but whoever reads the log does not find it, or not with
- *            that content; all behind a hole are lost
+ *            that content; all behind a hole are lost. Or not acknowledged, but
+ *            appended before one by the same writer that is there
  * torn:      acknowledged, and damaged in its place
  * duplicate: a record that is there twice: in another slot than its own, or with two
  *            numbers; or acknowledged twice
@@ -155,17 +156,31 @@ static int by_origin(const void *a, const void *b)
 	return x->seq < y->seq ? -1 : 1;
 }
 
-/* Sorts the slots: nothing is looked up in them after this. */
-static void find_twins(struct verify *v)
+/*
+ * Each writer's records are in the log from its first on, in their order. Sorts the
+ * slots: nothing is looked up in them after this.
+ */
+static void check_writers(struct verify *v)
 {
+	const struct found *before = NULL;
+
 	qsort(v->slot, v->records, sizeof(*v->slot), by_origin);
-	for (uint64_t i = 1; i < v->records; i++) {
+	for (uint64_t i = 0; i < v->records; i++) {
 		const struct found *f = &v->slot[i];
 
-		if (f->writer != f[-1].writer || f->number != f[-1].number)
+		if (before && before->writer != f->writer)
+			before = NULL;
+		if (before && before->number == f->number) {
+			v->duplicate++;
+			say(v, f->seq, "its writer's record is there with a lower number, too");
 			continue;
-		v->duplicate++;
-		say(v, f->seq, "its writer's record is there with a lower number, too");
+		}
+		if (f->number != (before ? before->number + 1 : 0) ||
+		    (before && f->seq < before->seq)) {
+			v->lost++;
+			say(v, f->seq, "its writer's record before it is not before it");
+		}
+		before = f;
 	}
 }
 
@@ -176,7 +191,7 @@ static int verify(struct verify *v, const struct options *opt)
 	for (char **path = opt->acked_files; *path; path++)
 		if (read_acked(v, *path))
 			return -1;
-	find_twins(v);
+	check_writers(v);
 	printf("md_log: records=%" PRIu64 " acked=%" PRIu64 " lost=%" PRIu64 " duplicate=%" PRIu64
 	       " torn=%" PRIu64 "\n",
 	       v->records, v->acked, v->lost, v->duplicate, v->torn);

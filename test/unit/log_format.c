@@ -257,7 +257,8 @@ static void verify__gap__all_behind_it_lost(void)
 
 static void verify__wrong_payload__lost(void)
 {
-	put(2, 2, EPOCH, 200);
+	slot[2].bytes[SLOT - 1] ^= 1;
+	log_record_seal(&super, &slot[2].record);
 	expect((struct expected){ .records = RECORDS, .acked = RECORDS, .lost = 1 });
 }
 
@@ -314,6 +315,20 @@ static void verify__appended_twice__duplicate(void)
 	expect((struct expected){ .records = RECORDS + 1, .acked = RECORDS, .duplicate = 1 });
 }
 
+static void verify__gap_among_a_writers_records__lost(void)
+{
+	put(RECORDS, RECORDS, EPOCH + 1, RECORDS + 1);
+	expect((struct expected){ .records = RECORDS + 1, .acked = RECORDS, .lost = 1 });
+}
+
+/* Both are whole, and were swapped when they were appended. */
+static void verify__writers_records_out_of_order__lost(void)
+{
+	put(RECORDS, RECORDS, EPOCH + 1, RECORDS + 1);
+	put(RECORDS + 1, RECORDS + 1, EPOCH + 1, RECORDS);
+	expect((struct expected){ .records = RECORDS + 2, .acked = RECORDS, .lost = 1 });
+}
+
 static void verify__acknowledged_twice__duplicate(void)
 {
 	acknowledge(3);
@@ -362,6 +377,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(verify__copy_in_another_slot__duplicate),
 	UNIT_CASE(verify__copy_over_a_record__duplicate_and_lost),
 	UNIT_CASE(verify__appended_twice__duplicate),
+	UNIT_CASE(verify__gap_among_a_writers_records__lost),
+	UNIT_CASE(verify__writers_records_out_of_order__lost),
 	UNIT_CASE(verify__acknowledged_twice__duplicate),
 	UNIT_CASE(verify__acknowledged_beyond_the_slots__lost),
 	UNIT_CASE(verify__not_readable__is_2),
