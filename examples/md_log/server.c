@@ -95,7 +95,7 @@ static int fill_new(int fd, const struct options *opt)
 static int make_file(const struct options *opt)
 {
 	char path[4096];
-	int fd, ret;
+	int fd, ret, err;
 
 	if (snprintf(path, sizeof(path), "%s.new", opt->file) >= (int)sizeof(path)) {
 		errno = ENAMETOOLONG;
@@ -104,9 +104,13 @@ static int make_file(const struct options *opt)
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -1;
-	ret = fill_new(fd, opt);
+	ret = fill_new(fd, opt) || rename(path, opt->file);
+	err = errno;
 	close(fd);
-	return ret ? ret : rename(path, opt->file);
+	if (ret)
+		unlink(path);
+	errno = err;
+	return ret ? -1 : 0;
 }
 
 /* A name that is lost in a crash takes all records with it. */

@@ -11,12 +11,20 @@
 
 int session_lose(struct session *s, const char *why)
 {
-	if (!s->over) {
-		snprintf(s->why, sizeof(s->why), "%s", why);
-		debug(s->opt, "client: over: %s", why);
-	}
+	if (s->over)
+		return -1;
 	s->over = true;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+	debug(s->opt, "client: over: %s", s->why);
 	return -1;
+}
+
+/* The connection that was lost before may be the reason. */
+static int lose_silent(struct session *s)
+{
+	if (!s->down[0])
+		return session_lose(s, "the server does not answer");
+	return session_lose(s, s->down);
 }
 
 static void handle_event(struct session *s, struct md_event *ev)
@@ -31,7 +39,7 @@ static void handle_event(struct session *s, struct md_event *ev)
 		break;
 	case MD_EVENT_PEER_DOWN:
 		/* It may come back by itself; this is for the end, if it does not. */
-		snprintf(s->why, sizeof(s->why), "%s", ev->message);
+		snprintf(s->down, sizeof(s->down), "%s", ev->message);
 		break;
 	case MD_EVENT_PEER_CLOSED:
 	case MD_EVENT_REMOTE_FENCED:
@@ -85,7 +93,7 @@ int session_turn(struct session *s, int timeout_ms)
 
 	count += hear_server(s);
 	if (now_ms() >= s->give_up)
-		session_lose(s, s->why[0] ? s->why : "the server does not answer");
+		lose_silent(s);
 	if (s->over)
 		return -1;
 	if (count || !timeout_ms)
@@ -102,7 +110,7 @@ static int wait_until(struct session *s, bool (*until)(const struct session *s))
 
 	while (!session_turn(s, 100) && !until(s))
 		if (now_ms() >= end)
-			return session_lose(s, s->why[0] ? s->why : "the server does not answer");
+			return lose_silent(s);
 	return s->over ? -1 : 0;
 }
 
@@ -134,7 +142,7 @@ int session_begin(struct session *s)
 
 	s->over = s->up = s->welcome = false;
 	s->remote = NULL;
-	s->why[0] = '\0';
+	s->down[0] = '\0';
 	if (getrandom(&hello, sizeof(hello), 0) != sizeof(hello))
 		return session_lose(s, strerror(errno));
 	attr.private_data = &hello;

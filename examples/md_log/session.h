@@ -24,6 +24,7 @@ struct session {
 	bool over;    /* @why */
 	uint64_t epoch;
 	char why[192];
+	char down[192];	 /* why it has had no connection */
 	int64_t give_up; /* when it is lost unless this is put off; on now_ms() */
 	/* Called for each MD_EVENT_PERSISTED without an error. */
 	void (*persisted)(void *arg, uint64_t wr_id);
