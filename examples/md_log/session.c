@@ -33,6 +33,7 @@ static void handle_event(struct session *s, struct md_event *ev)
 	switch (ev->type) {
 	case MD_EVENT_PEER_UP:
 		s->up = true;
+		s->down[0] = '\0';
 		break;
 	case MD_EVENT_GRANTED:
 		s->remote = ev->remote;

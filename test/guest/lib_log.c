@@ -410,6 +410,7 @@ static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const vo
 			kills--;
 		}
 	}
+	suite_context("seed %u", seed);
 	wait_for_records(&r, 100);
 	kill_one(r.client);
 	stop_server(&r);
