@@ -28,6 +28,7 @@
 #define ACKED_LINE 32
 #define TAIL (64 * KIB) /* of the log, not reached by any case */
 #define LIMIT_MS 100000
+#define AGAIN_MS 5000
 
 /* What the server's -d says. */
 #define RELEASED "server: released:" /* of a break */
@@ -341,13 +342,29 @@ static void wait_for_records(const struct rig *r, unsigned long more)
 	CHECK(wait_until(reached, &g, LIMIT_MS));
 }
 
+struct breaks {
+	const struct rig *r;
+	int seen;
+};
+
+static bool was_broken(void *arg)
+{
+	const struct breaks *b = arg;
+
+	return times_said(b->r, RELEASED) > b->seen;
+}
+
+/* Once more, if the change found no lease. */
 static void break_once(const struct rig *r)
 {
+	struct breaks before = { r, times_said(r, RELEASED) };
 	struct breaker b;
 
-	CHECK(wait_until(holder_is_live, NULL, LIMIT_MS));
-	breaker_start(&b, any_breaker(), r->file);
-	breaker_finish(&b, SUITE_WAIT_MS);
+	do {
+		CHECK(wait_until(holder_is_live, NULL, LIMIT_MS));
+		breaker_start(&b, any_breaker(), r->file);
+		breaker_finish(&b, SUITE_WAIT_MS);
+	} while (!wait_until(was_broken, &before, AGAIN_MS));
 }
 
 static void kill_a_side(struct rig *r)
@@ -391,7 +408,7 @@ static const struct campaign many = { .breaks = 200, .kills = 20 };
 static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const void *arg)
 {
 	const struct campaign *c = arg;
-	int breaks = c->breaks, kills = c->kills, seen;
+	int breaks = c->breaks, kills = c->kills;
 	const unsigned int seed = c->seed ?: now_ns();
 	struct verdict v;
 	struct rig r;
@@ -416,10 +433,8 @@ static void lib_log__breaks_and_kills__acknowledged_is_in_the_file_once(const vo
 	stop_server(&r);
 	v = check_log(&r);
 	CHECK(v.records < (LOG_SIZE - TAIL - SUPER_SIZE) / SLOT);
-	seen = times_said(&r, RELEASED);
-	fprintf(stderr, "seed %u: %d breaks, %d kills, %lu records, %lu acknowledged\n", seed, seen,
-		c->kills, v.records, v.acked);
-	CHECK(seen >= c->breaks);
+	fprintf(stderr, "seed %u: %d breaks, %d kills, %lu records, %lu acknowledged\n", seed,
+		times_said(&r, RELEASED), c->kills, v.records, v.acked);
 }
 
 /*
