@@ -240,7 +240,7 @@ say "queue pairs that were lost: $qps_lost"
 say "\nTwenty more breaks, each restored at once (times in ms):"
 start_traffic repeat -r
 for ((i = 0; i < 20; i++)); do
-	sleep 0.1
+	sleep 1.1 # a lease that is broken again within a second is not taken back at once
 	demo_timed "$tmp/timed" fallocate -p -o $((i * mib / 2)) -l 256KiB "$file" ||
 		die "fallocate failed"
 	wait_for "$log/repeat-server.log" $((i + 1)) 'restored as'
