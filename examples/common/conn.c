@@ -276,8 +276,12 @@ int conn_recv(struct conn *c, void *msg, size_t length)
 		arm(c->id->recv_cq_channel, c->id->recv_cq);
 		n = ibv_poll_cq(c->id->recv_cq, 1, &wc);
 	}
-	if (!n && !c->ended && !cm_event_pending(c, 0))
-		return 0;
+	if (!n) {
+		if (!c->ended && !cm_event_pending(c, 0))
+			return 0;
+		/* the last words come before the end, and may have come since we looked */
+		n = ibv_poll_cq(c->id->recv_cq, 1, &wc);
+	}
 	if (n <= 0 || wc.status != IBV_WC_SUCCESS) {
 		hang_up(c);
 		errno = ENOTCONN;

@@ -82,7 +82,10 @@ void sessions_run(void)
 	for (int quiet = 0; quiet < (threaded ? 20 : 3); quiet++) {
 		pump_all();
 		for (int i = 0; i < sessions; i++) {
-			if (deliver(&queue[i][HOLDER]) | deliver(&queue[i][PEER]))
+			bool moved = deliver(&queue[i][HOLDER]);
+
+			moved |= deliver(&queue[i][PEER]);
+			if (moved)
 				quiet = 0;
 		}
 		if (threaded)
