@@ -733,7 +733,8 @@ struct md_grant *md_grant(struct md_peer *peer, struct md_mr *mr, const char *na
  * @grant: a grant, or NULL (nothing happens)
  *
  * Tells the peer and waits until it is done, at most the drain budget, then fences
- * it as a break does. The handle is invalid afterwards. With MD_OPEN_NO_THREAD it
+ * it as a break does. A fence ends what its attached queue pairs do; whoever has the
+ * key and is not attached keeps it until md_dereg_mr(). The handle is invalid afterwards. With MD_OPEN_NO_THREAD it
  * runs md_process() meanwhile, and so is the one thread that may. A peer whose
  * session is over is not waited for. In a break it waits for the peer as the break does.
  *

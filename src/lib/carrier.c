@@ -894,6 +894,7 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	struct sockaddr_storage address;
 	struct md__carrier *carrier;
 	struct md_connect_attr own;
+	struct md_peer *peer;
 	int err;
 
 	if (check_context(ctx, "md_connect") ||
@@ -915,12 +916,13 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	carrier->address = address;
 	carrier->private_len = (uint8_t)own.private_len;
 	memcpy(carrier->private_data, own.private_data ?: "", own.private_len);
+	peer = carrier->peer; /* who hears of a failure may close it */
 	pthread_mutex_lock(&ctx->net_lock);
 	list(carrier);
 	connect_now(carrier);
 	pthread_mutex_unlock(&ctx->net_lock);
 	md__service_wake(ctx);
-	return carrier->peer;
+	return peer;
 }
 
 static int check_asking(const struct md_peer *peer, const char *call)

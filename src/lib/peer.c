@@ -94,12 +94,16 @@ static void set_timer(struct md_peer *peer)
 {
 	uint64_t link = md__link_timer_at(&peer->link);
 	uint64_t first = md__earlier(link, peer->retry_at);
+	uint64_t before;
 
 	if (peer->link.state == MD__LINK_OPEN) {
 		first = md__earlier(first, md__grants_timer(peer));
 		first = md__earlier(first, md__requests_timer(peer));
 	}
-	atomic_store(&peer->timer, first);
+	before = atomic_exchange(&peer->timer, first);
+	/* Others than the service set it, too. */
+	if (first && (!before || first < before))
+		md__service_wake(peer->ctx);
 }
 
 /*
@@ -221,7 +225,8 @@ static bool send_one(struct md_peer *peer)
 		return false;
 	}
 	peer->out_length = 0;
-	if (err && peer->connected)
+	/* Where it is to be hung up, that says why. */
+	if (err && peer->connected && !peer->hang_up)
 		connection_ended(peer, err, strerror(err));
 	return !err;
 }
@@ -490,8 +495,10 @@ int md_peer_lost(struct md_peer *peer)
 void md__peer_refused(struct md_peer *peer, enum md__wire_error code)
 {
 	pthread_mutex_lock(&peer->lock);
-	md__link_fail(&peer->link, code, NULL);
-	link_ended(peer);
+	if (peer->link.state == MD__LINK_DOWN) {
+		md__link_fail(&peer->link, code, NULL);
+		link_ended(peer);
+	}
 	pthread_mutex_unlock(&peer->lock);
 }
 
@@ -620,7 +627,7 @@ static const char *what_is_left(struct md_peer *peer)
 	}
 	if (peer->attached)
 		return "queue pairs attached with it: md_detach_qp() them";
-	if (!md__slots_drop(peer->slot, MD__PEER_SLOTS))
+	if (md__slots_lent(peer->slot, MD__PEER_SLOTS))
 		return "events: md_ack_event() them";
 	return md__remotes_left(peer);
 }
@@ -651,7 +658,7 @@ int md_peer_close(struct md_peer *peer)
 		connection_ended(peer, 0, "the session was ended");
 	else
 		session_ended(peer, 0, "the session was ended");
-	md__remotes_left(peer);
+	md__remotes_forget(peer);
 	md__slots_forget(peer->slot, MD__PEER_SLOTS);
 	atomic_store(&peer->timer, 0);
 	pthread_mutex_unlock(&peer->lock);
@@ -726,13 +733,22 @@ static bool is_due(struct md_peer *peer, uint64_t now)
 	return atomic_load(&peer->due) && atomic_exchange(&peer->due, false);
 }
 
-/* Once in each turn: maps are not to wait until all of it is done. */
-static bool is_flushing(struct md_peer *peer, uint64_t turn)
+/* One peer in each turn, each when it is its turn: maps are not to wait for long. */
+static struct md_peer *find_flushing(struct md_context *ctx)
 {
-	if (peer->turn == turn || !atomic_exchange(&peer->flush_due, false))
-		return false;
-	peer->turn = turn;
-	return true;
+	struct md_peer *peer, *first = NULL;
+
+	pthread_mutex_lock(&ctx->list_lock);
+	TAILQ_FOREACH(peer, &ctx->peers, peers) {
+		if (atomic_load(&peer->flush_due) && (!first || peer->turn < first->turn))
+			first = peer;
+	}
+	if (first) {
+		first->turn = ++ctx->turns;
+		atomic_store(&first->flush_due, false);
+	}
+	pthread_mutex_unlock(&ctx->list_lock);
+	return first;
 }
 
 static bool has_timer(struct md_peer *peer, uint64_t now)
@@ -788,8 +804,8 @@ void md__peers_turn(struct md_context *ctx)
 	struct md_peer *peer;
 
 	drain(ctx);
-	ctx->turns++;
-	while ((peer = find(ctx, is_flushing, ctx->turns))) {
+	peer = find_flushing(ctx);
+	if (peer) {
 		if (md__flush_turn(peer))
 			md__flush_kick(peer);
 		md__peer_kick(peer);

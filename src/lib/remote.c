@@ -289,17 +289,45 @@ void md__remotes_lost(struct md_peer *peer, int error, const char *why)
 		step(r, (struct md__hold_input){ .what = MD__HOLD_IN_LOST }, NULL, error, why);
 }
 
-const char *md__remotes_left(struct md_peer *peer)
+static const char *look_for_left(struct md_peer *peer)
 {
 	struct md__remote *r;
 
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
 		if (md__guard_uses(&r->guard))
 			return "open uses of its remote ranges: md_remote_put() them";
-		if (!md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
+		if (md__requests_lent(r) || md__slots_lent(r->slot, MD__REMOTE_SLOTS))
 			return "events of its remote ranges: md_ack_event() them";
 	}
 	return NULL;
+}
+
+/* Shut first: what the look finds then is all that there is. */
+const char *md__remotes_left(struct md_peer *peer)
+{
+	struct md__remote *r;
+	const char *left;
+
+	TAILQ_FOREACH(r, &peer->remotes, remotes) {
+		if (r->hold.state == MD__HOLD_VALID)
+			md__guard_shut(&r->guard, EAGAIN);
+	}
+	left = look_for_left(peer);
+	TAILQ_FOREACH(r, &peer->remotes, remotes) {
+		if (left && r->hold.state == MD__HOLD_VALID)
+			md__guard_open(&r->guard);
+	}
+	return left;
+}
+
+void md__remotes_forget(struct md_peer *peer)
+{
+	struct md__remote *r;
+
+	TAILQ_FOREACH(r, &peer->remotes, remotes) {
+		md__requests_drop(r);
+		md__slots_drop(r->slot, MD__REMOTE_SLOTS);
+	}
 }
 
 bool md__remotes_lent(const struct md_peer *peer)
@@ -487,7 +515,8 @@ static const char *shut_unused(struct md__remote *r)
 		md__guard_shut(&r->guard, EAGAIN);
 	if (md__guard_uses(&r->guard))
 		left = "open uses: md_remote_put() them";
-	else if (!md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
+	else if (md__requests_lent(r) || md__slots_lent(r->slot, MD__REMOTE_SLOTS) ||
+		 !md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
 		left = "events: md_ack_event() them";
 	if (left && r->hold.state == MD__HOLD_VALID)
 		md__guard_open(&r->guard);

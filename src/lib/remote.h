@@ -63,10 +63,11 @@ void md__remotes_reopened(struct md_peer *peer);
 void md__remotes_lost(struct md_peer *peer, int error, const char *why);
 
 /*
- * Before a peer is closed, with its lock: what keeps it from that, or NULL. What
- * was not fetched is dropped.
+ * Before a peer is closed, with its lock: what keeps it from that, or NULL, and no new
+ * use begins. Then: what was not fetched is dropped.
  */
 const char *md__remotes_left(struct md_peer *peer);
+void md__remotes_forget(struct md_peer *peer);
 
 /* Is an event of one of them fetched and not acknowledged? */
 bool md__remotes_lent(const struct md_peer *peer);

@@ -119,7 +119,8 @@ bool md__requests_next(struct md_peer *peer, struct md__msg *msg, uint64_t now)
 			if (!may_ask(peer, q))
 				continue;
 			fill(peer, r, q, msg);
-			peer->ask_again_at = now + AGAIN;
+			if (!peer->ask_again_at)
+				peer->ask_again_at = now + AGAIN;
 			return true;
 		}
 	}
