@@ -242,7 +242,12 @@ static int check_state(const struct md__remote *r)
 	switch (r->hold.state) {
 	case MD__HOLD_VALID:
 	case MD__HOLD_DRAINING:
-		return r->hold.fenced ? md__remote_fail_gone(ESTALE) : 0;
+		if (!r->hold.fenced)
+			return 0;
+		return md__fail(ESTALE,
+				"the holder has fenced this peer: put the uses of \"%s\", and "
+				"write again when it is granted",
+				r->pub.name);
 	case MD__HOLD_LOST:
 		return md__remote_fail_gone(ESTALE);
 	default:
