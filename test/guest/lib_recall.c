@@ -16,8 +16,9 @@
 #define PEERS 8
 #define LENGTH (1 * MIB)
 #define BREAKS 20
-#define DEADLINE_S 20
-#define BUDGET_MS 2000 /* guests are slow, and there are eight processes in it */
+#define DEADLINE_S 45
+/* Guests are slow, other guests run beside them, and there are nine processes in it. */
+#define BUDGET_MS 5000
 
 static struct lib_session s[PEERS];
 static struct lib_peer *shared[PEERS];
