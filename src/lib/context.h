@@ -66,7 +66,7 @@ struct md_context {
 	struct md__maps retired; /* see map.h */
 	struct md__peers peers;
 	struct md__peers retired_peers; /* see peer.h */
-	uint64_t turns;			/* pieces that were flushed, of all peers */
+	uint64_t turns;			/* of peers to have something flushed */
 	uint64_t incarnation;		/* a random number, once there was a peer */
 
 	pthread_mutex_t event_lock;

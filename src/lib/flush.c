@@ -11,7 +11,8 @@
 #include "peer.h"
 #include "service.h"
 
-#define PIECE (UINT64_C(4) << 20)
+/* A flush of less takes as long. */
+#define SMALL UINT64_C(4096)
 
 /* ---- with the peer's lock ------------------------------------------------- */
 
@@ -107,7 +108,6 @@ bool md__flush_next(struct md_peer *peer, struct md__msg *msg)
 		.status = f->status,
 	};
 	f->used = false;
-	md__flush_kick(peer);
 	return true;
 }
 
@@ -120,7 +120,7 @@ void md__flush_forget(struct md_peer *peer)
 /* ---- the service ----------------------------------------------------------- */
 
 /* The next piece of a request; false when there is none. */
-static bool next_piece(struct md__persist_req *req, struct md__wire_range *piece)
+static bool next_piece(struct md__persist_req *req, uint64_t most, struct md__wire_range *piece)
 {
 	struct md__wire_range *range;
 
@@ -128,8 +128,8 @@ static bool next_piece(struct md__persist_req *req, struct md__wire_range *piece
 		return false;
 	range = &req->range[req->count - 1];
 	*piece = *range;
-	if (piece->length > PIECE)
-		piece->length = PIECE;
+	if (piece->length > most)
+		piece->length = most;
 	range->offset += piece->length;
 	range->length -= piece->length;
 	if (!range->length)
@@ -146,16 +146,20 @@ static enum md__persist_status flush(const struct md_mr *mr, const struct md__wi
 	return errno == EAGAIN || errno == ESTALE ? MD__PERSIST_STALE : MD__PERSIST_FAILED;
 }
 
-/* With the lock, which is let go meanwhile: the grant stays while it is counted. */
-static void carry_out(struct md_peer *peer, struct md_grant *grant, struct md__flush *f)
+/*
+ * With the lock, which is let go meanwhile: the grant stays while it is counted.
+ * Returns how much of a turn it has taken.
+ */
+static uint64_t carry_out(struct md_peer *peer, struct md_grant *grant, struct md__flush *f,
+			  uint64_t most)
 {
 	const uint64_t cookie = f->req.cookie;
 	enum md__persist_status status;
 	struct md__wire_range piece;
 
-	if (!next_piece(&f->req, &piece)) {
+	if (!next_piece(&f->req, most, &piece)) {
 		f->done = true;
-		return;
+		return 0;
 	}
 	grant->flushing++;
 	pthread_mutex_unlock(&peer->lock);
@@ -164,30 +168,46 @@ static void carry_out(struct md_peer *peer, struct md_grant *grant, struct md__f
 	if (!--grant->flushing)
 		pthread_cond_broadcast(&peer->changed);
 	/* It may have been forgotten with its connection, and its place taken. */
-	if (!f->used || f->req.cookie != cookie)
-		return;
-	f->status = status;
-	f->done = status != MD__PERSIST_DONE || !f->req.count;
+	if (f->used && f->req.cookie == cookie) {
+		f->status = status;
+		f->done = status != MD__PERSIST_DONE || !f->req.count;
+	}
+	return piece.length > SMALL ? piece.length : SMALL;
 }
 
-bool md__flush_turn(struct md_peer *peer)
+/* The oldest that is not done. */
+static struct md__flush *next_flush(struct md_peer *peer)
 {
-	struct md_grant *grant;
+	struct md__flush *first = NULL;
+
+	for (int i = 0; i < MD__FLUSHES; i++) {
+		struct md__flush *f = &peer->flush[i];
+
+		if (f->used && !f->done && (!first || f->req.cookie < first->req.cookie))
+			first = f;
+	}
+	return first;
+}
+
+uint64_t md__flush_turn(struct md_peer *peer, uint64_t left)
+{
 	struct md__flush *f;
-	bool more;
 
 	pthread_mutex_lock(&peer->lock);
-	f = oldest(peer);
-	if (f && !f->done) {
-		grant = md__grant_find(peer, f->req.region);
+	while (left && (f = next_flush(peer))) {
+		struct md_grant *grant = md__grant_find(peer, f->req.region);
+		uint64_t took = 0;
+
 		f->status = check(grant, &f->req);
 		if (f->status == MD__PERSIST_DONE)
-			carry_out(peer, grant, f);
+			took = carry_out(peer, grant, f, left);
 		else
 			f->done = true;
+		left -= took < left ? took : left;
 	}
-	f = oldest(peer);
-	more = f && !f->done;
+	f = next_flush(peer);
 	pthread_mutex_unlock(&peer->lock);
-	return more;
+	if (f)
+		md__flush_kick(peer);
+	return left;
 }

@@ -7,6 +7,7 @@
 #define MD_LIB_FLUSH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <mapdirect/mapdirect.h>
 
@@ -34,7 +35,13 @@ bool md__flush_next(struct md_peer *peer, struct md__msg *msg);
 /* Nothing is answered any more on this connection: they are asked again. With the lock. */
 void md__flush_forget(struct md_peer *peer);
 
-/* Carry out one piece; by the service, without locks. Is there more to do? */
-bool md__flush_turn(struct md_peer *peer);
+/* How many bytes the service makes durable in one turn: then others have theirs. */
+#define MD__FLUSH_TURN (UINT64_C(4) << 20)
+
+/*
+ * Carry out up to @left bytes; by the service, without locks. Returns what is left of
+ * them. What is left to do is kicked.
+ */
+uint64_t md__flush_turn(struct md_peer *peer, uint64_t left);
 
 #endif

@@ -733,14 +733,15 @@ static bool is_due(struct md_peer *peer, uint64_t now)
 	return atomic_load(&peer->due) && atomic_exchange(&peer->due, false);
 }
 
-/* One peer in each turn, each when it is its turn: maps are not to wait for long. */
-static struct md_peer *find_flushing(struct md_context *ctx)
+/* Who has waited longest, since before number @since. */
+static struct md_peer *find_flushing(struct md_context *ctx, uint64_t since)
 {
 	struct md_peer *peer, *first = NULL;
 
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		if (atomic_load(&peer->flush_due) && (!first || peer->turn < first->turn))
+		if (peer->turn <= since && atomic_load(&peer->flush_due) &&
+		    (!first || peer->turn < first->turn))
 			first = peer;
 	}
 	if (first) {
@@ -798,18 +799,25 @@ static void drain(struct md_context *ctx)
 	pthread_mutex_unlock(&ctx->list_lock);
 }
 
+/* A bit of it in each turn, of everybody: maps are not to wait for long. */
+static void flush_some(struct md_context *ctx)
+{
+	uint64_t left = MD__FLUSH_TURN, since = ctx->turns;
+	struct md_peer *peer;
+
+	while (left && (peer = find_flushing(ctx, since))) {
+		left = md__flush_turn(peer, left);
+		atomic_store(&peer->due, true);
+	}
+}
+
 void md__peers_turn(struct md_context *ctx)
 {
 	uint64_t now = md__now();
 	struct md_peer *peer;
 
 	drain(ctx);
-	peer = find_flushing(ctx);
-	if (peer) {
-		if (md__flush_turn(peer))
-			md__flush_kick(peer);
-		md__peer_kick(peer);
-	}
+	flush_some(ctx);
 	md__peers_send(ctx);
 	while ((peer = find(ctx, has_timer, now)))
 		tick(peer, now);

@@ -52,7 +52,7 @@ struct md_peer {
 	struct md__carrier *carrier; /* NULL: the application carries it */
 
 	TAILQ_ENTRY(md_peer) peers; /* protected by the context's list_lock */
-	uint64_t turn;		    /* when it flushed last, in pieces; with the list_lock, too */
+	uint64_t turn;		    /* the last in which it was flushed; with the list_lock, too */
 
 	/* Read and written by anybody. */
 	atomic_bool due;	       /* there may be something to send */

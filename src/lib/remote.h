@@ -39,6 +39,7 @@ struct md__remote {
 	bool released;	      /* the application has done with it */
 	unsigned int waiters; /* in md_remote_wait() */
 	bool want_due;	      /* the holder is to hear of them */
+	int64_t requests;     /* how many are in @pending */
 	struct md__requests pending, finished;
 
 	struct md__slot slot[MD__REMOTE_SLOTS];

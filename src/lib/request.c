@@ -36,6 +36,7 @@ static void finish(struct md__remote *r, struct md__request *q, int error, const
 	TAILQ_REMOVE(&r->pending, q, requests);
 	TAILQ_INSERT_TAIL(&r->finished, q, requests);
 	md__fork_let();
+	r->requests--;
 	if (q->cookie && !has_company(r, q->cookie) && !--peer->unanswered)
 		peer->ask_again_at = 0;
 	md__peer_event(peer, MD_EVENT_PERSISTED, &event);
@@ -235,13 +236,17 @@ void md__requests_free(struct md__remote *r)
 
 /*
  * With the peer's lock. A use that is open while the range is recalled may still have
- * something to make durable. Whether all have ended is only asked with the lock.
+ * something to make durable; requests are uses, too, but no reason for more of them.
+ * Whether all have ended is only asked with the lock.
  */
-static int check_state(const struct md__remote *r)
+static int check_state(struct md__remote *r)
 {
 	switch (r->hold.state) {
 	case MD__HOLD_VALID:
+		return 0;
 	case MD__HOLD_DRAINING:
+		if (md__guard_uses(&r->guard) <= r->requests)
+			return md__remote_fail_gone(EAGAIN);
 		if (!r->hold.fenced)
 			return 0;
 		return md__fail(ESTALE,
@@ -279,6 +284,7 @@ static int ask(struct md__remote *r, uint64_t offset, uint64_t length, uint64_t 
 	md__fork_hold();
 	TAILQ_INSERT_TAIL(&r->pending, q, requests);
 	md__fork_let();
+	r->requests++;
 	r->pub.peer->requests_due = true;
 	md__guard_hold(&r->guard);
 	return 0;

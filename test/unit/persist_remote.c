@@ -128,8 +128,14 @@ static void persist__recalled_with_a_use_open__taken(void)
 	holder_pass(MD_EVENT_BREAK);
 	session_pass(&s[0], MD_EVENT_RECALLED);
 	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 8), 0);
+	s[0].way[PEER].stopped = true; /* so that it stays without an answer */
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 9), 0);
 	md_remote_put(remote[0]);
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 10), -1);
+	ASSERT_FAILED(EAGAIN, "recalled");
+	s[0].way[PEER].stopped = false;
 	expect_persisted(0, 8, 0);
+	expect_persisted(0, 9, 0);
 	holder_pass(MD_EVENT_RELEASED);
 	holder_pass(MD_EVENT_RESTORED);
 	session_pass(&s[0], MD_EVENT_GRANTED);
