@@ -185,11 +185,16 @@ static bool is_over(const struct md__carrier *carrier)
 	return !carrier->peer || md__peer_is_over(carrier->peer);
 }
 
-/* Try again later, unless the session is over. */
+/*
+ * Try again later, unless the session is over. A connection that has lasted was a good
+ * one; who breaks each at once is not to be asked in a storm.
+ */
 static void retry(struct md__carrier *carrier)
 {
-	uint64_t pause = carrier->pause;
+	bool lasted = carrier->up_since && md__now() - carrier->up_since >= PAUSE_MAX;
+	uint64_t pause = lasted ? 0 : carrier->pause;
 
+	carrier->up_since = 0;
 	if (!carrier->active || is_over(carrier))
 		return;
 	if (!pause)
@@ -232,7 +237,7 @@ static void established(struct md__carrier *carrier)
 		return;
 	carrier->state = MD__CARRIER_UP;
 	carrier->timer = 0;
-	carrier->pause = 0;
+	carrier->up_since = md__now();
 	if (!carrier->peer || md__peer_connected(carrier->peer, carrier->conn->id->verbs))
 		atomic_store(&carrier->close_asked, true);
 }
@@ -514,9 +519,7 @@ static void take_completions(struct md__carrier *carrier)
 	for (;;) {
 		switch (md__conn_poll(conn, &message, &length)) {
 		case MD__CONN_MESSAGE:
-			/* What comes before the event that says so, or after the end. */
-			if (carrier->state == MD__CARRIER_ACCEPTING)
-				established(carrier);
+			established(carrier); /* the event that says so may come later */
 			if (carrier->state == MD__CARRIER_UP && carrier->peer)
 				md__peer_take(carrier->peer, message, length);
 			break;

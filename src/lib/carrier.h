@@ -42,6 +42,7 @@ struct md__carrier {
 	bool active;			 /* we connect */
 	bool asked;			 /* the application has not answered yet */
 	uint64_t pause;			 /* before the last try, ns */
+	uint64_t up_since;		 /* ns; 0: it has not been up since the last try */
 	struct sockaddr_storage address; /* where to */
 	uint64_t name;			 /* passive: the other side's for the session */
 	uint8_t private_len;

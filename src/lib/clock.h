@@ -17,6 +17,14 @@ static inline uint64_t md__now(void)
 	return (uint64_t)ts.tv_sec * MD__SEC + (uint64_t)ts.tv_nsec;
 }
 
+static inline struct timespec md__timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / MD__SEC),
+		.tv_nsec = (long)(ns % MD__SEC),
+	};
+}
+
 /* Of two times, of which 0 is never. */
 static inline uint64_t md__earlier(uint64_t a, uint64_t b)
 {

@@ -459,6 +459,18 @@ static int check_args(const struct md_peer *peer, const struct md_mr *mr, const 
 	return 0;
 }
 
+/*
+ * With both locks. A break that was noticed has shut the gate before it has the map's
+ * lock: nothing is granted from then on.
+ */
+static void offer_if_open(struct md_grant *grant, struct md_map *map)
+{
+	if (md__guard_get(&map->guard))
+		return;
+	offer(grant, map);
+	md__guard_put(&map->guard);
+}
+
 /* With the map's lock. */
 static int add(struct md_map *map, struct md_grant *grant)
 {
@@ -479,8 +491,7 @@ static int add(struct md_map *map, struct md_grant *grant)
 		md__fork_let();
 		TAILQ_INSERT_TAIL(&map->grants, grant, of_map);
 		grant->mr->grants++;
-		if (map->engine.state == MD__LIVE)
-			offer(grant, map);
+		offer_if_open(grant, map);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	md__peer_name(peer, name);
@@ -516,10 +527,7 @@ struct md_grant *md_grant(struct md_peer *peer, struct md_mr *mr, const char *na
 /* With the peer's lock. */
 static bool over_or_timeout(struct md_grant *grant, uint64_t end)
 {
-	const struct timespec until = {
-		.tv_sec = (time_t)(end / MD__SEC),
-		.tv_nsec = (long)(end % MD__SEC),
-	};
+	const struct timespec until = md__timespec(end);
 	struct md_peer *peer = grant->peer;
 
 	if (md__offer_is_over(&grant->offer))

@@ -467,8 +467,7 @@ static void wait_a_while(struct md__remote *r, uint64_t end)
 		pthread_mutex_lock(&peer->lock);
 		return;
 	}
-	until.tv_sec = (time_t)(while_end / MD__SEC);
-	until.tv_nsec = (long)(while_end % MD__SEC);
+	until = md__timespec(while_end);
 	pthread_cond_timedwait(&peer->changed, &peer->lock, &until);
 }
 

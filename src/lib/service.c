@@ -179,8 +179,7 @@ static void set_timer(struct md_context *ctx, uint64_t first)
 	first = md__earlier(first, md__peers_timer(ctx));
 	TAILQ_FOREACH(map, &ctx->maps, maps)
 		first = md__earlier(first, atomic_load(&map->timer));
-	spec.it_value.tv_sec = (time_t)(first / MD__SEC);
-	spec.it_value.tv_nsec = (long)(first % MD__SEC);
+	spec.it_value = md__timespec(first);
 	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
