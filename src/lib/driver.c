@@ -15,6 +15,7 @@
 #include "persist.h"
 #include "qp.h"
 #include "service.h"
+#include "timelines.h"
 
 /* A break that takes longer than its drain and this waits for somebody else. */
 #define STUCK_NS (1 * MD__SEC)
@@ -124,7 +125,7 @@ static void post_released(struct md_map *map)
 	struct md_event event;
 
 	md__driver_event(map, MD_EVENT_RELEASED, &event);
-	md__grants_timelines(map, &event);
+	md__timelines_fill(map, &event);
 	md__event_say(&event, "released after %llu us: %s",
 		      (unsigned long long)(t->released - t->broken) / 1000, map->range.text);
 	md__slot_post(&map->slot[MD_EVENT_RELEASED], &event);

@@ -75,13 +75,4 @@ void md__grants_connected(struct md_peer *peer);
 uint64_t md__grants_timer(const struct md_peer *peer);
 void md__grants_tick(struct md_peer *peer, uint64_t now);
 
-/*
- * The timelines of all grants of a map, for an event: memory that stays as it is
- * while the event is pending or lent. With the map's lock.
- */
-void md__grants_timelines(struct md_map *map, struct md_event *event);
-
-/* Free it: no event of the map is lent. */
-void md__grants_free_timelines(struct md_map *map);
-
 #endif

@@ -12,13 +12,13 @@
 #include "driver.h"
 #include "errmsg.h"
 #include "fork.h"
-#include "grant.h"
 #include "map.h"
 #include "mr.h"
 #include "persist.h"
 #include "provider.h"
 #include "qp.h"
 #include "service.h"
+#include "timelines.h"
 
 /* ---- memory ------------------------------------------------------------ */
 
@@ -94,7 +94,7 @@ void md__map_free_all(struct md__maps *maps)
 			free(mr);
 		}
 		free(map->lease.data);
-		md__grants_free_timelines(map);
+		md__timelines_free(map);
 		while ((at = TAILQ_FIRST(&map->attachments))) {
 			TAILQ_REMOVE(&map->attachments, at, attachments);
 			free(at);
@@ -141,7 +141,7 @@ static void retire(struct md_map *map)
 	if (fd >= 0)
 		close(fd);
 	md__fork_let();
-	md__grants_free_timelines(map);
+	md__timelines_free(map);
 	md__persist_fini(map);
 	pthread_mutex_destroy(&map->lock);
 	md__service_remove(map);

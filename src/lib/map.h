@@ -78,7 +78,7 @@ struct md_map {
 	struct md__mrs mrs;
 	struct md__attachments attachments;
 	struct md__grants grants;
-	struct md__roll *roll; /* grant.c */
+	struct md__roll *roll; /* timelines.c */
 	unsigned int pending;  /* MD__PARTY_* bits that are not done yet */
 	struct md__cause cause;
 	struct md_timeline timeline;

@@ -707,73 +707,13 @@ void md__peer_free_all(struct md__peers *peers)
 	}
 }
 
-/* ---- service ------------------------------------------------------------ */
-
-/*
- * The next peer of which it is true. One that is closed meanwhile keeps its memory,
- * and has nothing to send.
- */
-static struct md_peer *find(struct md_context *ctx, bool (*is)(struct md_peer *, uint64_t),
-			    uint64_t now)
-{
-	struct md_peer *peer;
-
-	pthread_mutex_lock(&ctx->list_lock);
-	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		if (is(peer, now))
-			break;
-	}
-	pthread_mutex_unlock(&ctx->list_lock);
-	return peer;
-}
-
-static bool is_due(struct md_peer *peer, uint64_t now)
-{
-	(void)now;
-	return atomic_load(&peer->due) && atomic_exchange(&peer->due, false);
-}
-
-/* Who has waited longest, since before number @since. */
-static struct md_peer *find_flushing(struct md_context *ctx, uint64_t since)
-{
-	struct md_peer *peer, *first = NULL;
-
-	pthread_mutex_lock(&ctx->list_lock);
-	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		if (peer->turn <= since && atomic_load(&peer->flush_due) &&
-		    (!first || peer->turn < first->turn))
-			first = peer;
-	}
-	if (first) {
-		first->turn = ++ctx->turns;
-		atomic_store(&first->flush_due, false);
-	}
-	pthread_mutex_unlock(&ctx->list_lock);
-	return first;
-}
-
-static bool has_timer(struct md_peer *peer, uint64_t now)
-{
-	uint64_t timer = atomic_load(&peer->timer);
-
-	return timer && timer <= now;
-}
-
-void md__peers_send(struct md_context *ctx)
-{
-	struct md_peer *peer;
-
-	while ((peer = find(ctx, is_due, 0)))
-		md__peer_send(peer);
-}
-
 static void tick_session(struct md_peer *peer, uint64_t now)
 {
 	md__grants_tick(peer, now);
 	md__requests_tick(peer, now);
 }
 
-static void tick(struct md_peer *peer, uint64_t now)
+void md__peer_tick(struct md_peer *peer, uint64_t now)
 {
 	pthread_mutex_lock(&peer->lock);
 	if (md__link_timer(&peer->link, now) == MD__LINK_FAILED)
@@ -782,53 +722,4 @@ static void tick(struct md_peer *peer, uint64_t now)
 		tick_session(peer, now);
 	pthread_mutex_unlock(&peer->lock);
 	md__peer_send(peer);
-}
-
-static void drain(struct md_context *ctx)
-{
-	struct md_peer *peer;
-
-	pthread_mutex_lock(&ctx->list_lock);
-	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		if (!atomic_load(&peer->draining))
-			continue;
-		pthread_mutex_lock(&peer->lock);
-		md__remotes_drained(peer);
-		pthread_mutex_unlock(&peer->lock);
-	}
-	pthread_mutex_unlock(&ctx->list_lock);
-}
-
-/* A bit of it in each turn, of everybody: maps are not to wait for long. */
-static void flush_some(struct md_context *ctx)
-{
-	uint64_t left = MD__FLUSH_TURN, since = ctx->turns;
-	struct md_peer *peer;
-
-	while (left && (peer = find_flushing(ctx, since))) {
-		left = md__flush_turn(peer, left);
-		atomic_store(&peer->due, true);
-	}
-}
-
-void md__peers_turn(struct md_context *ctx)
-{
-	uint64_t now = md__now();
-	struct md_peer *peer;
-
-	drain(ctx);
-	flush_some(ctx);
-	md__peers_send(ctx);
-	while ((peer = find(ctx, has_timer, now)))
-		tick(peer, now);
-}
-
-uint64_t md__peers_timer(const struct md_context *ctx)
-{
-	const struct md_peer *peer;
-	uint64_t first = 0;
-
-	TAILQ_FOREACH(peer, &ctx->peers, peers)
-		first = md__earlier(first, atomic_load(&peer->timer));
-	return first;
 }

@@ -97,12 +97,8 @@ void md__peer_send(struct md_peer *peer);
 /* Have the service send what is due. From anywhere. */
 void md__peer_kick(struct md_peer *peer);
 
-/* Do what is due for all peers of a context. Without locks. */
-void md__peers_send(struct md_context *ctx);
-void md__peers_turn(struct md_context *ctx);
-
-/* The earliest timer of all peers, 0: none. With the list_lock. */
-uint64_t md__peers_timer(const struct md_context *ctx);
+/* Do what its timer is for. Without locks. */
+void md__peer_tick(struct md_peer *peer, uint64_t now);
 
 /*
  * For who carries a session: what the public calls of the same names do, without

@@ -14,6 +14,7 @@
 #include "errmsg.h"
 #include "fork.h"
 #include "map.h"
+#include "peers.h"
 #include "service.h"
 
 #define BATCH 16
