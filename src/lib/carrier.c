@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +15,7 @@
 #include "context.h"
 #include "errmsg.h"
 #include "fork.h"
+#include "listener.h"
 #include "peer.h"
 #include "service.h"
 
@@ -37,40 +35,7 @@
  */
 #define RETRIES 6
 
-#define DEFAULT_BACKLOG 64
 #define BATCH 16
-
-struct md_listener {
-	struct md_context *ctx;
-	struct rdma_cm_id *id;
-	void *user_data;
-	TAILQ_ENTRY(md_listener) listeners;
-};
-
-/*
- * What a request says beside rdma_cm's own words; all that a request has room for
- * (56 bytes with RDMA_PS_TCP: rdma_connect(3)).
- */
-struct hello {
-	uint32_t magic;
-	uint8_t major;
-	uint8_t minor;
-	uint8_t length; /* of the application's bytes */
-	uint8_t zero;
-	uint64_t self;
-	uint64_t other; /* 0: a new session */
-	uint8_t bytes[MD_PRIVATE_MAX];
-};
-
-_Static_assert(sizeof(struct hello) == 56, "a request has no more room");
-
-/* And what a refusal says. */
-struct refusal {
-	uint32_t magic;
-	uint8_t major;
-	uint8_t minor;
-	uint16_t code; /* enum md__wire_error */
-};
 
 /* ---- the context's event channel ---------------------------------------- */
 
@@ -109,7 +74,7 @@ static void close_net(struct md_context *ctx)
 }
 
 /* With the net_lock: have it, from the first call that needs it. */
-static int need_net(struct md_context *ctx)
+int md__carriers_open(struct md_context *ctx)
 {
 	int err, saved;
 
@@ -125,8 +90,8 @@ static int need_net(struct md_context *ctx)
 	return err;
 }
 
-static int resolve_name(const char *host, const char *port, int flags,
-			struct sockaddr_storage *address)
+int md__resolve_name(const char *host, const char *port, int flags,
+		     struct sockaddr_storage *address)
 {
 	const struct addrinfo hints = { .ai_flags = flags, .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found;
@@ -148,7 +113,7 @@ static void set_timer(struct md__carrier *carrier, uint64_t ns)
 }
 
 /* @id becomes the connection's, which starts to be made. */
-static int new_conn(struct md__carrier *carrier, struct rdma_cm_id *id)
+int md__carrier_begin(struct md__carrier *carrier, struct rdma_cm_id *id)
 {
 	carrier->conn = calloc(1, sizeof(*carrier->conn));
 	if (!carrier->conn)
@@ -163,7 +128,7 @@ static int new_conn(struct md__carrier *carrier, struct rdma_cm_id *id)
  * No sender is in it, and none will be. Closing the channel is not enough to have it
  * out of the epoll set: a process that is being started may have it, too.
  */
-static void drop_conn(struct md__carrier *carrier)
+void md__carrier_drop(struct md__carrier *carrier)
 {
 	struct md__conn *conn = carrier->conn;
 
@@ -180,7 +145,7 @@ static void drop_conn(struct md__carrier *carrier)
 	free(conn);
 }
 
-static bool is_over(const struct md__carrier *carrier)
+bool md__carrier_is_over(const struct md__carrier *carrier)
 {
 	return !carrier->peer || md__peer_is_over(carrier->peer);
 }
@@ -195,7 +160,7 @@ static void retry(struct md__carrier *carrier)
 	uint64_t pause = lasted ? 0 : carrier->pause;
 
 	carrier->up_since = 0;
-	if (!carrier->active || is_over(carrier))
+	if (!carrier->active || md__carrier_is_over(carrier))
 		return;
 	if (!pause)
 		pause = PAUSE_MIN;
@@ -217,7 +182,7 @@ static void conn_failed(struct md__carrier *carrier, int error, const char *why)
 		md__peer_lost(carrier->peer, error, why);
 	else if (carrier->peer && !carrier->asked)
 		md__peer_unreached(carrier->peer, error, why);
-	drop_conn(carrier);
+	md__carrier_drop(carrier);
 	retry(carrier);
 }
 
@@ -253,7 +218,7 @@ static void connect_now(struct md__carrier *carrier)
 		conn_failed(carrier, errno, "no connection can be made now");
 		return;
 	}
-	if (new_conn(carrier, id)) {
+	if (md__carrier_begin(carrier, id)) {
 		rdma_destroy_id(id);
 		conn_failed(carrier, ENOMEM, "no memory for a connection");
 		return;
@@ -271,7 +236,7 @@ static void route(struct md__carrier *carrier)
 
 static void ask(struct md__carrier *carrier)
 {
-	struct hello hello = {
+	struct md__cm_hello hello = {
 		.magic = htole32(MD__WIRE_MAGIC),
 		.major = MD__WIRE_MAJOR,
 		.minor = MD__WIRE_MINOR,
@@ -297,7 +262,7 @@ static void ask(struct md__carrier *carrier)
 static void rejected(struct md__carrier *carrier, const struct rdma_cm_event *event)
 {
 	const struct rdma_conn_param *param = &event->param.conn;
-	struct refusal refusal = { 0 };
+	struct md__cm_refusal refusal = { 0 };
 	uint16_t code = MD__ERR_NONE;
 
 	if (param->private_data && param->private_data_len >= sizeof(refusal))
@@ -310,25 +275,13 @@ static void rejected(struct md__carrier *carrier, const struct rdma_cm_event *ev
 		return;
 	}
 	md__peer_refused(carrier->peer, code);
-	drop_conn(carrier);
+	md__carrier_drop(carrier);
 	retry(carrier);
 }
 
 /* ---- passive ------------------------------------------------------------- */
 
-static void reject(struct rdma_cm_id *id, enum md__wire_error code)
-{
-	const struct refusal refusal = {
-		.magic = htole32(MD__WIRE_MAGIC),
-		.major = MD__WIRE_MAJOR,
-		.minor = MD__WIRE_MINOR,
-		.code = htole16(code),
-	};
-
-	rdma_reject(id, &refusal, sizeof(refusal));
-}
-
-static void accept_now(struct md__carrier *carrier)
+void md__carrier_accept(struct md__carrier *carrier)
 {
 	struct rdma_conn_param param = {
 		.retry_count = RETRIES,
@@ -341,53 +294,7 @@ static void accept_now(struct md__carrier *carrier)
 		conn_failed(carrier, errno, "the connection cannot be accepted");
 }
 
-static struct md__carrier *find(struct md_context *ctx, uint64_t name)
-{
-	struct md__carrier *carrier;
-
-	TAILQ_FOREACH(carrier, &ctx->carriers, carriers) {
-		if (!carrier->active && carrier->name == name && carrier->peer)
-			break;
-	}
-	return carrier;
-}
-
-/* A peer that is back: what there was of its old connection is gone. */
-static enum md__wire_error take_back(struct md__carrier *carrier, struct rdma_cm_id *id,
-				     uint64_t other)
-{
-	uint64_t self, known;
-
-	md__peer_names(carrier->peer, &self, &known);
-	if (is_over(carrier) || (other && other != self))
-		return MD__ERR_SESSION;
-	md__peer_lost(carrier->peer, ECONNRESET, "the peer has connected again");
-	drop_conn(carrier);
-	if (new_conn(carrier, id))
-		return MD__ERR_MEMORY;
-	if (carrier->asked)
-		carrier->state = MD__CARRIER_ASKING;
-	else
-		accept_now(carrier);
-	return MD__ERR_NONE;
-}
-
-static void address_of(struct rdma_cm_id *id, char *text, size_t size)
-{
-	const struct sockaddr *address = rdma_get_peer_addr(id);
-	char host[INET6_ADDRSTRLEN], port[8];
-	socklen_t length = address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
-							    sizeof(struct sockaddr_in);
-
-	if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV))
-		snprintf(text, size, "unknown");
-	else
-		snprintf(text, size, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-			 port);
-}
-
-static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
+struct md__carrier *md__carrier_new(struct md_context *ctx, void *user_data)
 {
 	struct md__carrier *carrier = calloc(1, sizeof(*carrier));
 
@@ -403,77 +310,12 @@ static struct md__carrier *new_carrier(struct md_context *ctx, void *user_data)
 	return NULL;
 }
 
-static void list(struct md__carrier *carrier)
+void md__carrier_list(struct md__carrier *carrier)
 {
 	carrier->peer->carrier = carrier;
 	md__fork_hold();
 	TAILQ_INSERT_TAIL(&carrier->ctx->carriers, carrier, carriers);
 	md__fork_let();
-}
-
-static enum md__wire_error take_new(struct md_listener *listener, struct rdma_cm_id *id,
-				    const struct hello *hello)
-{
-	struct md__carrier *carrier = new_carrier(listener->ctx, listener->user_data);
-	struct md_event event;
-
-	if (!carrier)
-		return MD__ERR_MEMORY;
-	list(carrier);
-	carrier->name = le64toh(hello->self);
-	carrier->asked = true;
-	carrier->private_len = hello->length;
-	memcpy(carrier->private_data, hello->bytes, hello->length);
-	if (new_conn(carrier, id)) {
-		md__peer_discard(carrier->peer);
-		carrier->peer = NULL;
-		return MD__ERR_MEMORY;
-	}
-	carrier->state = MD__CARRIER_ASKING;
-	md__peer_event(carrier->peer, MD_EVENT_PEER_REQUEST, &event);
-	event.private_data = carrier->private_data;
-	event.private_len = carrier->private_len;
-	address_of(id, event.address, sizeof(event.address));
-	md__event_say(&event, "a new peer at %s asks for a session", event.address);
-	md__peer_post_request(carrier->peer, &event);
-	return MD__ERR_NONE;
-}
-
-static enum md__wire_error read_hello(const struct rdma_cm_event *event, struct hello *hello)
-{
-	const struct rdma_conn_param *param = &event->param.conn;
-
-	if (!param->private_data || param->private_data_len < sizeof(*hello))
-		return MD__ERR_LENGTH;
-	memcpy(hello, param->private_data, sizeof(*hello));
-	if (le32toh(hello->magic) != MD__WIRE_MAGIC)
-		return MD__ERR_MAGIC;
-	if (hello->major != MD__WIRE_MAJOR)
-		return MD__ERR_VERSION;
-	return hello->length <= MD_PRIVATE_MAX && hello->self ? MD__ERR_NONE : MD__ERR_VALUE;
-}
-
-/* Returns whether @id was taken. */
-static bool requested(struct md_listener *listener, struct rdma_cm_id *id,
-		      const struct rdma_cm_event *event)
-{
-	struct md__carrier *known;
-	enum md__wire_error err;
-	struct hello hello;
-
-	err = read_hello(event, &hello);
-	if (!err) {
-		known = find(listener->ctx, le64toh(hello.self));
-		if (known)
-			err = take_back(known, id, le64toh(hello.other));
-		else if (hello.other)
-			err = MD__ERR_SESSION;
-		else
-			err = take_new(listener, id, &hello);
-	}
-	if (err)
-		reject(id, err);
-	return !err;
 }
 
 /* ---- messages ------------------------------------------------------------ */
@@ -596,16 +438,10 @@ static struct md__carrier *owner(struct md_context *ctx, const struct rdma_cm_id
  */
 static void dispatch(struct md_context *ctx, const struct rdma_cm_event *event)
 {
-	struct md_listener *listener;
 	struct md__carrier *carrier;
 
 	if (event->event == RDMA_CM_EVENT_CONNECT_REQUEST) {
-		TAILQ_FOREACH(listener, &ctx->listeners, listeners) {
-			if (listener->id == event->listen_id)
-				break;
-		}
-		if (!listener || !requested(listener, event->id, event))
-			rdma_destroy_id(event->id);
+		md__listeners_request(ctx, event);
 		return;
 	}
 	carrier = owner(ctx, event->id);
@@ -613,7 +449,7 @@ static void dispatch(struct md_context *ctx, const struct rdma_cm_event *event)
 		take_event(carrier, event);
 }
 
-static void take_events(struct md_context *ctx)
+void md__carriers_events(struct md_context *ctx)
 {
 	struct rdma_cm_event *event, own;
 	uint8_t data[256];
@@ -639,7 +475,7 @@ static void begin_close(struct md__carrier *carrier)
 	if (carrier->state == MD__CARRIER_CLOSING)
 		return;
 	if (carrier->state != MD__CARRIER_UP) {
-		drop_conn(carrier);
+		md__carrier_drop(carrier);
 		retry(carrier);
 		return;
 	}
@@ -650,7 +486,7 @@ static void begin_close(struct md__carrier *carrier)
 static void end_close(struct md__carrier *carrier)
 {
 	rdma_disconnect(carrier->conn->id);
-	drop_conn(carrier);
+	md__carrier_drop(carrier);
 	retry(carrier);
 }
 
@@ -701,7 +537,7 @@ static void turn_all(struct md_context *ctx)
 				take_completions(ev[i].data.ptr);
 		}
 	} while (n == BATCH);
-	take_events(ctx);
+	md__carriers_events(ctx);
 	for (carrier = TAILQ_FIRST(&ctx->carriers); carrier; carrier = next) {
 		next = TAILQ_NEXT(carrier, carriers);
 		turn(carrier, md__now());
@@ -735,7 +571,7 @@ void md__carrier_leave(struct md__carrier *carrier)
 	pthread_mutex_lock(&ctx->net_lock);
 	carrier->peer = NULL;
 	if (carrier->state == MD__CARRIER_ASKING)
-		reject(carrier->conn->id, MD__ERR_REFUSED);
+		md__listener_reject(carrier->conn->id, MD__ERR_REFUSED);
 	if (carrier->conn)
 		begin_close(carrier);
 	if (carrier->state == MD__CARRIER_IDLE)
@@ -771,7 +607,6 @@ void md__carriers_forked(struct md_context *ctx)
 /* What the libraries have made stays: to destroy it would be to ask the device. */
 void md__carriers_free(struct md_context *ctx)
 {
-	struct md_listener *listener;
 	struct md__carrier *carrier;
 
 	while ((carrier = TAILQ_FIRST(&ctx->carriers))) {
@@ -780,106 +615,10 @@ void md__carriers_free(struct md_context *ctx)
 		free(carrier->conn);
 		free_carrier(carrier);
 	}
-	while ((listener = TAILQ_FIRST(&ctx->listeners))) {
-		TAILQ_REMOVE(&ctx->listeners, listener, listeners);
-		free(listener);
-	}
+	md__listeners_free(ctx);
 }
 
 /* ---- calls --------------------------------------------------------------- */
-
-static int check_context(const struct md_context *ctx, const char *call)
-{
-	if (!ctx)
-		return md__fail(EINVAL, "%s: no context", call);
-	return ctx->forked ? md__fail_forked() : 0;
-}
-
-/* With the net_lock. */
-static int listen_at(struct md_listener *listener, const struct sockaddr_storage *address,
-		     uint32_t backlog)
-{
-	if (rdma_create_id(listener->ctx->cm, &listener->id, listener, RDMA_PS_TCP))
-		return md__fail(errno, "md_listen: %s", strerror(errno));
-	if (!rdma_bind_addr(listener->id, (struct sockaddr *)address) &&
-	    !rdma_listen(listener->id, (int)backlog))
-		return 0;
-	return md__fail(errno,
-			"md_listen: %s (the address has to be that of an RDMA device's interface)",
-			strerror(errno));
-}
-
-static void list_listener(struct md_listener *listener)
-{
-	md__fork_hold();
-	TAILQ_INSERT_TAIL(&listener->ctx->listeners, listener, listeners);
-	md__fork_let();
-}
-
-struct md_listener *md_listen(struct md_context *ctx, const char *host, const char *port,
-			      const struct md_listen_attr *attr)
-{
-	struct sockaddr_storage address;
-	struct md_listener *listener;
-	struct md_listen_attr own;
-	int err, saved;
-
-	if (check_context(ctx, "md_listen") ||
-	    md__attr_take(&own, sizeof(own), attr, "md_listen_attr") ||
-	    resolve_name(host, port ?: "0", AI_PASSIVE, &address))
-		return NULL;
-	listener = calloc(1, sizeof(*listener));
-	if (!listener) {
-		md__fail(ENOMEM, "no memory for a listener");
-		return NULL;
-	}
-	listener->ctx = ctx;
-	listener->user_data = own.user_data;
-	pthread_mutex_lock(&ctx->net_lock);
-	err = need_net(ctx) || listen_at(listener, &address, own.backlog ?: DEFAULT_BACKLOG);
-	saved = errno;
-	if (!err)
-		list_listener(listener);
-	else if (listener->id)
-		rdma_destroy_id(listener->id);
-	pthread_mutex_unlock(&ctx->net_lock);
-	errno = saved;
-	if (!err)
-		return listener;
-	free(listener);
-	return NULL;
-}
-
-int md_listener_port(const struct md_listener *listener)
-{
-	return be16toh(rdma_get_src_port(listener->id));
-}
-
-int md_listener_close(struct md_listener *listener)
-{
-	char kept[MD__ERRMSG_MAX];
-	struct md_context *ctx;
-
-	if (!listener)
-		return 0;
-	ctx = listener->ctx;
-	if (ctx->forked)
-		return md__fail_forked();
-	md__errmsg_keep(kept);
-	pthread_mutex_lock(&ctx->net_lock);
-	/* Requests that are under way go to nobody, and are turned away. */
-	md__fork_hold();
-	TAILQ_REMOVE(&ctx->listeners, listener, listeners);
-	md__fork_let();
-	take_events(ctx);
-	rdma_destroy_id(listener->id);
-	pthread_mutex_unlock(&ctx->net_lock);
-	md__errmsg_restore(kept);
-	free(listener);
-	/* Some events may have been of connections, which have timers now. */
-	md__service_wake(ctx);
-	return 0;
-}
 
 static int check_connect(const struct md_connect_attr *attr)
 {
@@ -900,19 +639,26 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	struct md_peer *peer;
 	int err;
 
-	if (check_context(ctx, "md_connect") ||
-	    md__attr_take(&own, sizeof(own), attr, "md_connect_attr") || check_connect(&own))
+	if (!ctx) {
+		md__fail(EINVAL, "md_connect: no context");
+		return NULL;
+	}
+	if (ctx->forked) {
+		md__fail_forked();
+		return NULL;
+	}
+	if (md__attr_take(&own, sizeof(own), attr, "md_connect_attr") || check_connect(&own))
 		return NULL;
 	if (!host || !port) {
 		md__fail(EINVAL, "md_connect: no %s", host ? "port" : "host");
 		return NULL;
 	}
-	if (resolve_name(host, port, 0, &address))
+	if (md__resolve_name(host, port, 0, &address))
 		return NULL;
 	pthread_mutex_lock(&ctx->net_lock);
-	err = need_net(ctx);
+	err = md__carriers_open(ctx);
 	pthread_mutex_unlock(&ctx->net_lock);
-	carrier = err ? NULL : new_carrier(ctx, own.user_data);
+	carrier = err ? NULL : md__carrier_new(ctx, own.user_data);
 	if (!carrier)
 		return NULL;
 	carrier->active = true;
@@ -921,58 +667,9 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 	memcpy(carrier->private_data, own.private_data ?: "", own.private_len);
 	peer = carrier->peer; /* who hears of a failure may close it */
 	pthread_mutex_lock(&ctx->net_lock);
-	list(carrier);
+	md__carrier_list(carrier);
 	connect_now(carrier);
 	pthread_mutex_unlock(&ctx->net_lock);
 	md__service_wake(ctx);
 	return peer;
-}
-
-static int check_asking(const struct md_peer *peer, const char *call)
-{
-	if (!peer)
-		return md__fail(EINVAL, "%s: no peer", call);
-	return peer->ctx->forked ? md__fail_forked() : 0;
-}
-
-static int fail_not_asking(const char *call)
-{
-	return md__fail(EINVAL, "%s: the peer does not ask for a session", call);
-}
-
-int md_accept(struct md_peer *peer, void *user_data)
-{
-	struct md__carrier *carrier;
-	bool asked;
-
-	if (check_asking(peer, "md_accept"))
-		return -1;
-	carrier = peer->carrier;
-	pthread_mutex_lock(&peer->ctx->net_lock);
-	asked = carrier && carrier->asked;
-	if (asked) {
-		md__peer_set_user_data(peer, user_data);
-		carrier->asked = false;
-		if (carrier->state == MD__CARRIER_ASKING)
-			accept_now(carrier);
-	}
-	pthread_mutex_unlock(&peer->ctx->net_lock);
-	if (!asked)
-		return fail_not_asking("md_accept");
-	md__service_wake(peer->ctx);
-	return 0;
-}
-
-int md_refuse(struct md_peer *peer)
-{
-	struct md__carrier *carrier;
-	bool asked;
-
-	if (check_asking(peer, "md_refuse"))
-		return -1;
-	carrier = peer->carrier;
-	pthread_mutex_lock(&peer->ctx->net_lock);
-	asked = carrier && carrier->asked;
-	pthread_mutex_unlock(&peer->ctx->net_lock);
-	return asked ? md_peer_close(peer) : fail_not_asking("md_refuse");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Carries sessions over rdma_cm: connects, listens, admits, and connects again.
+ * Carries sessions over rdma_cm: connects, and connects again. Who comes to us is
+ * taken in listener.h.
  *
  * Everything of it is done with the context's net_lock, by the service or by a call,
  * but for sending: see peer.h for who may send. Callbacks of a peer may come with
@@ -53,6 +54,49 @@ struct md__carrier {
 
 TAILQ_HEAD(md__carriers, md__carrier);
 TAILQ_HEAD(md__listeners, md_listener);
+
+/*
+ * What a request says beside rdma_cm's own words; all that a request has room for
+ * (56 bytes with RDMA_PS_TCP: rdma_connect(3)).
+ */
+struct md__cm_hello {
+	uint32_t magic;
+	uint8_t major;
+	uint8_t minor;
+	uint8_t length; /* of the application's bytes */
+	uint8_t zero;
+	uint64_t self;
+	uint64_t other; /* 0: a new session */
+	uint8_t bytes[MD_PRIVATE_MAX];
+};
+
+_Static_assert(sizeof(struct md__cm_hello) == 56, "a request has no more room");
+
+/* And what a refusal says. */
+struct md__cm_refusal {
+	uint32_t magic;
+	uint8_t major;
+	uint8_t minor;
+	uint16_t code; /* enum md__wire_error */
+};
+
+/*
+ * With the net_lock. open: have an event channel. new and list: one with a peer.
+ * begin: @id becomes the connection's, which starts to be made. accept: the same of a
+ * request. drop: end it, when nobody sends. events: take those that have come.
+ */
+int md__carriers_open(struct md_context *ctx);
+struct md__carrier *md__carrier_new(struct md_context *ctx, void *user_data);
+void md__carrier_list(struct md__carrier *carrier);
+int md__carrier_begin(struct md__carrier *carrier, struct rdma_cm_id *id);
+void md__carrier_accept(struct md__carrier *carrier);
+void md__carrier_drop(struct md__carrier *carrier);
+bool md__carrier_is_over(const struct md__carrier *carrier);
+void md__carriers_events(struct md_context *ctx);
+
+/* A name and a port become an address; may block. */
+int md__resolve_name(const char *host, const char *port, int flags,
+		     struct sockaddr_storage *address);
 
 /* How the peer of a carrier reaches it. */
 extern const struct md_peer_ops md__carrier_ops;
