@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include "context.h"
 #include "granted.h"
+#include "map.h"
 
 static int take_all(void *arg, const void *message, size_t length)
 {
@@ -88,6 +90,27 @@ static void grant__bad_arguments__einval(void)
 	CU_ASSERT_EQUAL(md_dereg_mr(mr), -1);
 	ASSERT_FAILED(EBUSY, "md_recall");
 	CU_ASSERT_EQUAL(md_dereg_mr(local), 0);
+	end_all();
+}
+
+/* Between the notice of a break and its recall: the gate is shut, and that is all. */
+static void grant__break_noticed__granted_after_the_restore(void)
+{
+	struct md_grant *late;
+
+	grant_all();
+	md__guard_shut(&map->guard, EAGAIN);
+	late = md_grant(s[0].peer[HOLDER], mr, "late");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(late);
+	sessions_run();
+	CU_ASSERT_PTR_NULL(md_remote_find(s[0].peer[PEER], "late"));
+	fake_lease_break(MD_REASON_LAYOUT, FAR_MS);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_RELEASED);
+	holder_pass(MD_EVENT_RESTORED);
+	sessions_run();
+	CU_ASSERT_PTR_NOT_NULL(md_remote_find(s[0].peer[PEER], "late"));
+	CU_ASSERT_EQUAL(session_recall(late), 0);
 	end_all();
 }
 
@@ -244,6 +267,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(new__bad_arguments__einval),
 	UNIT_CASE(calls__no_object__einval_or_nothing),
 	UNIT_CASE(grant__bad_arguments__einval),
+	UNIT_CASE(grant__break_noticed__granted_after_the_restore),
 	UNIT_CASE(close__something_left__ebusy),
 	UNIT_CASE(close__by_the_peer__holder_knows),
 	UNIT_CASE(wait__recalled_for_long__etimedout),
