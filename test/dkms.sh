@@ -41,7 +41,7 @@ ping()
 	server=$!
 	for ((i = 0; i < 40; i++)); do
 		if /usr/bin/md_ping -c -a "$MD_ADDR" -C 50 -S 65536 -V |
-			grep -x '50 pings, 0 reconnections'; then
+			grep -x '50 pings, 0 recalls, 0 reconnections'; then
 			wait "$server"
 			return
 		fi
