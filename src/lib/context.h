@@ -66,6 +66,7 @@ struct md_context {
 	struct md__maps retired; /* see map.h */
 	struct md__peers peers;
 	struct md__peers retired_peers; /* see peer.h */
+	_Atomic uint64_t turn_end;	/* until when restores may go on in this turn, ns */
 	uint64_t turns;			/* of peers to have something flushed */
 	uint64_t incarnation;		/* a random number, once there was a peer */
 

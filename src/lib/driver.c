@@ -176,12 +176,12 @@ static void drop(struct md_map *map)
 	md__lease_drop(&map->lease);
 }
 
-/* Breaks, and calls, come first: a long restore would keep them waiting. */
 static int take_lease(struct md_map *map)
 {
 	int saved;
 
 	map->lease.fits = false;
+	map->populate.paused = false;
 	if (md__populate_step(&map->populate, 0))
 		return -1;
 	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
@@ -198,8 +198,12 @@ static enum md__in acquire(struct md_map *map)
 {
 	if (!take_lease(map))
 		return MD__IN_LEASED;
+	if (map->populate.paused && map->lease.step)
+		return MD__IN_LEASE_PAUSED;
 	remember(map);
 	md__lease_drop(&map->lease);
+	if (map->populate.paused) /* begins anew */
+		return MD__IN_LEASE_PAUSED;
 	switch (map->error) {
 	case EAGAIN:
 	case EBUSY:
@@ -371,6 +375,7 @@ static struct md__input answer(struct md_map *map, unsigned int question)
 	case MD__DO_ACQUIRE:
 		in.what = acquire(map);
 		in.fits = map->lease.fits;
+		in.again = map->populate.again;
 		break;
 	case MD__DO_REGISTER:
 		in = reg(map);
@@ -398,11 +403,14 @@ static void run(struct md_map *map, unsigned int act, uint64_t now)
 		atomic_store(&map->timer, map->engine.timer);
 		carry_out(map, act, now);
 		if (!(act & QUESTIONS))
-			return;
+			break;
 		in = answer(map, act & QUESTIONS);
 		act = md__engine_step(&map->engine, &in);
 		now = in.now;
 	}
+	/* Given up between two parts of it. */
+	if (map->lease.step && map->engine.state != MD__ACQUIRING)
+		md__lease_drop(&map->lease);
 }
 
 static void feed(struct md_map *map, struct md__input in)

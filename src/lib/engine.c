@@ -156,6 +156,28 @@ static unsigned int lease_busy(struct md__engine *e, const struct md__input *in)
 	return busy(e, in);
 }
 
+/* The caller has others to look after meanwhile. */
+static unsigned int lease_paused(struct md__engine *e, const struct md__input *in)
+{
+	if (!e->wanted)
+		return rest(e, in);
+	e->timer = in->again;
+	return 0;
+}
+
+static unsigned int acquire_more(struct md__engine *e, const struct md__input *in)
+{
+	(void)e;
+	(void)in;
+	return MD__DO_ACQUIRE;
+}
+
+/* There is a timer between two parts, and no question that waits for its answer. */
+static unsigned int acquiring_release(struct md__engine *e, const struct md__input *in)
+{
+	return e->timer ? rest_by_choice(e, in) : unwant(e, in);
+}
+
 static unsigned int unfit(struct md__engine *e, const struct md__input *in)
 {
 	if (!e->unfit_since)
@@ -362,9 +384,11 @@ static const handler table[MD__STATES][MD__INS] = {
 		[MD__IN_LEASE_BUSY] = lease_busy,
 		[MD__IN_LEASE_UNFIT] = unfit,
 		[MD__IN_LEASE_REFUSED] = refused,
-		[MD__IN_RELEASE] = unwant,
+		[MD__IN_LEASE_PAUSED] = lease_paused,
+		[MD__IN_RELEASE] = acquiring_release,
 		[MD__IN_RESTORE] = want,
 		[MD__IN_DONE] = done,
+		[MD__IN_TIMER] = acquire_more,
 	},
 	[MD__REGISTERING] = {
 		[MD__IN_WANT] = hear_peer,
@@ -494,6 +518,7 @@ const char *md__engine_in_str(enum md__in in)
 		[MD__IN_LEASE_BUSY] = "LEASE_BUSY",
 		[MD__IN_LEASE_UNFIT] = "LEASE_UNFIT",
 		[MD__IN_LEASE_REFUSED] = "LEASE_REFUSED",
+		[MD__IN_LEASE_PAUSED] = "LEASE_PAUSED",
 		[MD__IN_REGISTERED] = "REGISTERED",
 		[MD__IN_REG_FAILED] = "REG_FAILED",
 		[MD__IN_BREAK] = "BREAK",

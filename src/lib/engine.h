@@ -10,7 +10,8 @@
  * - Actions are carried out in the order of their bits, all of them, before
  *   the next input. Four of them are questions, at most one per step, always
  *   the last to be carried out, and each has exactly one answer as an input:
- *     ACQUIRE  -> LEASED, LEASE_BUSY, LEASE_UNFIT or LEASE_REFUSED
+ *     ACQUIRE  -> LEASED, LEASE_BUSY, LEASE_UNFIT or LEASE_REFUSED; or, not to
+ *                 the first one, LEASE_PAUSED
  *     REGISTER -> REGISTERED or REG_FAILED; a BREAK or REVOKED that is seen
  *                 while it registers may be fed instead of the answer
  *     DEREG    -> DEREGISTERED or DEREG_FAILED
@@ -31,7 +32,7 @@
 #include <mapdirect/mapdirect.h>
 
 enum md__state {
-	MD__ACQUIRING,	 /* the lease call is under way */
+	MD__ACQUIRING,	 /* the lease call is under way, or pausing between two parts */
 	MD__REGISTERING, /* leased; regions are being registered */
 	MD__LIVE,
 	MD__RECALLING, /* gate shut; waits for all parties or the budget */
@@ -48,6 +49,7 @@ enum md__in {
 	MD__IN_LEASE_BUSY,    /* EAGAIN, EEXIST, EBUSY: try again; with @fits */
 	MD__IN_LEASE_UNFIT,   /* the file does not fit now, or something is short */
 	MD__IN_LEASE_REFUSED, /* any other errno */
+	MD__IN_LEASE_PAUSED,  /* there is more to do; with @again */
 	MD__IN_REGISTERED,    /* all regions, or there are none */
 	MD__IN_REG_FAILED,    /* one at least; DEREG follows and undoes the rest */
 	MD__IN_BREAK,	      /* with @broken and @deadline */
@@ -99,6 +101,7 @@ enum md__in {
  * @broken:   BREAK: when the kernel noticed, ns
  * @deadline: BREAK: the kernel's, ns, not before @broken
  * @fits:     LEASE_BUSY: the file was seen to fit
+ * @again:    LEASE_PAUSED: when to go on, ns
  * @stuck:    PINNED: it is not pins, and will not go by itself
  * @parties:  DONE: MD__PARTY_* bits
  * @random:   any number: jitter of a pause that this input begins
@@ -108,6 +111,7 @@ struct md__input {
 	uint64_t now;
 	uint64_t broken;
 	uint64_t deadline;
+	uint64_t again;
 	bool fits;
 	bool stuck;
 	unsigned int parties;

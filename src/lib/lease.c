@@ -47,6 +47,8 @@ void md__lease_drop(struct md__lease *lease)
 	free(lease->data);
 	lease->data = NULL;
 	md__fork_let();
+	lease->step = 0;
+	lease->done = 0;
 	md__reserve_again(lease->addr, lease->length);
 	if (lease->anchor)
 		md__reserve_again(lease->anchor, lease->length);

@@ -30,11 +30,14 @@ struct md__lease {
 	void *anchor; /* as long, for the provider's own use; NULL: left behind */
 	size_t length;
 	/*
-	 * acquire() is to restore. Then it runs in the thread that carries out
-	 * the breaks of other maps, and gives up (EAGAIN) while there are any:
-	 * md__populate_step().
+	 * acquire() is to restore. Then it runs in the thread that serves all
+	 * others, and pauses (EAGAIN) when md__populate_step() says so. The next
+	 * call goes on: in which step, and how many bytes of it are done. Both
+	 * are 0 when it begins, and when there is a lease.
 	 */
 	bool restored;
+	unsigned int step;
+	size_t done;
 	struct md__populate *populate; /* for acquire(): how far it is */
 	_Atomic int *stage;	       /* enum md__lease_stage, set by acquire() */
 	/* acquire() found that the file fits the range, whatever came of it. */
@@ -59,7 +62,8 @@ struct md__notice {
  * @check:   fills @result in; no failure is possible but a refusal, in it
  * @acquire: takes the lease and maps the range at @lease->addr; sets
  *           @lease->fd and @lease->generation, and @lease->fits as soon as it
- *           knows. On failure md__lease_drop() cleans up. The errno tells the caller whether to try again:
+ *           knows. On failure md__lease_drop() cleans up, but not after a
+ *           pause. The errno tells the caller whether to try again:
  *           EAGAIN, EBUSY, EEXIST: yes; ENXIO, ENODATA: for some time
  * @read:    1 with a notice, 0 without; never blocks
  * @release: shuts the mapping, then 0 when the lease is over, EBUSY while

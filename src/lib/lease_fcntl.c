@@ -145,11 +145,15 @@ free:
 	return -1;
 }
 
-/* What takes space takes it now: later it would be a SIGBUS. */
-static int populate(const struct md__range *range, struct md__lease *lease, char *addr)
+/* What takes space takes it now, from the first hole on: later it would be a SIGBUS. */
+static int populate(const struct md__range *range, struct md__lease *lease,
+		    const struct md__hole *hole)
 {
-	md__populate_begin(lease->populate, lease->length);
-	for (size_t done = 0, length; done < lease->length; done += length) {
+	const size_t first = (hole->offset - range->offset) / FAULT_CHUNK * FAULT_CHUNK;
+	char *addr = lease->addr;
+
+	md__populate_begin(lease->populate, lease->length - first);
+	for (size_t done = first, length; done < lease->length; done += length) {
 		length = lease->length - done;
 		if (length > FAULT_CHUNK)
 			length = FAULT_CHUNK;
@@ -168,12 +172,13 @@ static int populate(const struct md__range *range, struct md__lease *lease, char
 	return 0;
 }
 
-static int map_file(const struct md__range *range, struct md__lease *lease, bool fill)
+static int map_file(const struct md__range *range, struct md__lease *lease,
+		    const struct md__hole *hole)
 {
 	if (md__reserve_fill(lease->addr, lease->length, MAP_SHARED, range->fd,
 			     (off_t)range->offset))
 		return md__fail(errno, "cannot map the file: %s: %s", strerror(errno), range->text);
-	return fill ? populate(range, lease, lease->addr) : 0;
+	return hole->length ? populate(range, lease, hole) : 0;
 }
 
 /* A right that was lost may come back: of a program that changes its user for a while. */
@@ -211,7 +216,7 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	if (take(range, lease))
 		return -1;
 	/* Who was quicker may have made it shorter. */
-	if (!md__range_inside(range) && !map_file(range, lease, hole.length)) {
+	if (!md__range_inside(range) && !map_file(range, lease, &hole)) {
 		lease->generation = md__lease_number();
 		return 0;
 	}

@@ -80,18 +80,44 @@ static int fault_in(const struct md__range *range, struct md__lease *lease, int 
 {
 	char *addr = lease->anchor;
 
-	if (md__reserve_fill(addr, lease->length, flags, range->fd, (off_t)range->offset))
+	if (!lease->done &&
+	    md__reserve_fill(addr, lease->length, flags, range->fd, (off_t)range->offset))
 		return md__fail(errno, "cannot map the file%s: %s: %s",
 				flags & MAP_SYNC ? " with MAP_SYNC" : "", strerror(errno),
 				range->text);
-	for (size_t done = 0, length; done < lease->length; done += length) {
-		length = lease->length - done;
-		if (length > FAULT_CHUNK)
-			length = FAULT_CHUNK;
-		if (populate(range, addr + done, length) ||
-		    md__populate_step(lease->populate, length))
+	while (lease->done < lease->length) {
+		size_t left = lease->length - lease->done;
+		size_t length = left < FAULT_CHUNK ? left : FAULT_CHUNK;
+
+		if (populate(range, addr + lease->done, length))
+			return -1;
+		lease->done += length;
+		if (md__populate_step(lease->populate, length))
 			return -1;
 	}
+	return 0;
+}
+
+/*
+ * Where a page has to be allocated, a fault by MAP_SYNC waits for the journal.
+ * So let an ordinary mapping allocate, and have one wait for all pages; if
+ * fsync() fails, the faults that follow will say so.
+ */
+static int allocate(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+{
+	struct md__hole hole;
+
+	(void)ctx;
+	if (!lease->done) {
+		if (md__hole_find(range, &hole))
+			return -1;
+		if (!hole.length)
+			return 0;
+		md__populate_more(lease->populate, (int64_t)lease->length);
+	}
+	if (fault_in(range, lease, MAP_SHARED))
+		return -1;
+	fsync(range->fd);
 	return 0;
 }
 
@@ -99,23 +125,11 @@ static int fault_in(const struct md__range *range, struct md__lease *lease, int 
  * The anchor is what the kernel finds the pages by, and through it the module
  * hears of truncate. Faulted in for writing now, because the first write to a
  * reflinked extent moves it.
- *
- * Where a page has to be allocated, a fault by MAP_SYNC waits for the journal.
- * So let an ordinary mapping allocate, and have one wait for all pages; if
- * fsync() fails, the faults that follow will say so.
  */
-static int map_anchor(const struct md__range *range, struct md__lease *lease)
+static int map_anchor(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
 {
-	struct md__hole hole;
-
-	if (md__hole_find(range, &hole))
-		return -1;
-	if (hole.length) {
-		md__populate_more(lease->populate, lease->length);
-		if (fault_in(range, lease, MAP_SHARED))
-			return -1;
-		fsync(range->fd);
-	}
+	(void)ctx;
 	return fault_in(range, lease, MAP_SHARED_VALIDATE | MAP_SYNC);
 }
 
@@ -157,15 +171,24 @@ static int fail_lease(const struct md__range *range)
 }
 
 /* Returns the device's answer; the descriptor is in its place before fork(). */
-static int ask_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
+static int ask_device(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
 {
-	int fd;
+	struct mapdirect_lease arg = {
+		.fd = range->fd,
+		.flags = range->allocate ? MAPDIRECT_LEASE_ALLOCATE : 0,
+		.offset = range->offset,
+		.length = range->length,
+		.addr = (uintptr_t)lease->anchor,
+	};
+	int dev = md__kmod_device(ctx), fd;
 
 	md__fork_hold();
-	fd = ioctl(dev, MAPDIRECT_IOC_LEASE, arg);
+	fd = ioctl(dev, MAPDIRECT_IOC_LEASE, &arg);
 	if (fd >= 0)
 		lease->fd = fd;
 	md__fork_let();
+	lease->generation = arg.generation;
 	return fd;
 }
 
@@ -174,17 +197,17 @@ static int ask_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lea
  * been sent to cancel us; but where there are signals all the time, they must
  * not keep a lease from being taken at all. All pages are there: it is short.
  */
-static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *lease)
+static int ask_lease(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
 {
 	sigset_t all, old;
-	int fd = ask_lease(dev, arg, lease);
+	int fd = ask_device(ctx, range, lease);
 
 	if (fd >= 0 || errno != EINTR)
 		return fd;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (fd < 0 && errno == EINTR && !md__populate_step(lease->populate, 0))
-		fd = ask_lease(dev, arg, lease);
+		fd = ask_device(ctx, range, lease);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return fd;
 }
@@ -197,14 +220,31 @@ static int take_lease(int dev, struct mapdirect_lease *arg, struct md__lease *le
  *
  * With another lease of our own on the file, nothing in it is shared.
  */
-static int own_blocks(const struct md__range *range, const struct md__lease *lease, bool marked)
+static int own_blocks(const struct md__range *range, struct md__lease *lease, bool marked)
 {
 	atomic_store(lease->stage, MD__COPYING);
 	if (!md__service_others(range, lease, MD__COPYING | MD__LEASED) &&
-	    md__unshare(range, lease, marked))
+	    md__unshare(range, lease, marked)) {
+		/* Who waits for the end of it may be the thread that is to go on. */
+		atomic_store(lease->stage, MD__NO_LEASE);
 		return -1;
+	}
 	atomic_store(lease->stage, MD__LEASED);
 	return 0;
+}
+
+static int own_shared(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
+{
+	(void)ctx;
+	return own_blocks(range, lease, false);
+}
+
+static int own_marked(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
+{
+	(void)ctx;
+	return own_blocks(range, lease, true);
 }
 
 /* Take no lease that another map would wait for. It waits for none of ours. */
@@ -221,41 +261,58 @@ static int let_copy(const struct md__range *range, const struct md__lease *lease
 	return 0;
 }
 
-static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+static int take_lease(struct md_context *ctx, const struct md__range *range,
+		      struct md__lease *lease)
 {
-	struct mapdirect_lease arg = {
-		.fd = range->fd,
-		.flags = range->allocate ? MAPDIRECT_LEASE_ALLOCATE : 0,
-		.offset = range->offset,
-		.length = range->length,
-		.addr = (uintptr_t)lease->anchor,
-	};
-	int dev = md__kmod_device(ctx), err;
+	if (let_copy(range, lease))
+		return -1;
+	if (ask_lease(ctx, range, lease) >= 0)
+		return 0;
+	return errno == ECANCELED ? -1 : fail_lease(range);
+}
 
-	if (dev < 0 || md__kmod_fits(range))
+/* No failure yet if the file has to have its blocks for itself first. */
+static int try_lease(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+{
+	return take_lease(ctx, range, lease) && errno != EMLINK ? -1 : 0;
+}
+
+static int begin(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+{
+	if (md__kmod_device(ctx) < 0 || md__kmod_fits(range))
 		return -1;
 	lease->fits = true;
 	/* What the module would refuse is not worth a change to the file. */
 	if (md__kmod_may(range))
 		return -1;
 	md__populate_begin(lease->populate, range->length);
-	if (own_blocks(range, lease, false) || map_anchor(range, lease) || let_copy(range, lease))
-		return -1;
-	err = take_lease(dev, &arg, lease);
-	if (err < 0 && errno == EMLINK) {
-		if (own_blocks(range, lease, true) || let_copy(range, lease))
-			return -1;
-		err = take_lease(dev, &arg, lease);
-	}
-	if (err < 0)
-		return errno == ECANCELED ? -1 : fail_lease(range);
-	lease->generation = arg.generation;
+	return 0;
+}
+
+static int finish(const struct md__range *range, struct md__lease *lease)
+{
 	if (fcntl(lease->fd, F_SETFL, O_NONBLOCK) < 0)
 		return md__fail(errno, "cannot make the lease non-blocking: %s", strerror(errno));
 	if (md__reserve_fill(lease->addr, lease->length, MAP_SHARED, lease->fd, 0))
 		return md__fail(errno, "cannot map the lease: %s: %s", strerror(errno),
 				range->text);
 	return 0;
+}
+
+static int acquire(struct md_context *ctx, const struct md__range *range, struct md__lease *lease)
+{
+	static int (*const steps[])(struct md_context *, const struct md__range *,
+				    struct md__lease *) = {
+		begin, own_shared, allocate, map_anchor, try_lease, own_marked, take_lease,
+	};
+
+	/* The last one takes it or fails. */
+	for (; lease->fd < 0; lease->step++, lease->done = 0) {
+		if (steps[lease->step](ctx, range, lease))
+			return -1;
+	}
+	lease->step = 0;
+	return finish(range, lease);
 }
 
 /* ---- events, release ------------------------------------------------------ */

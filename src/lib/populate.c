@@ -43,9 +43,29 @@ void md__populate_begin(struct md__populate *p, uint64_t bytes)
 	report(p);
 }
 
-void md__populate_more(struct md__populate *p, uint64_t bytes)
+void md__populate_more(struct md__populate *p, int64_t bytes)
 {
-	p->total += bytes;
+	p->total += (uint64_t)bytes;
+}
+
+static int pause_until(struct md__populate *p, uint64_t again)
+{
+	p->paused = true;
+	p->again = again;
+	return md__fail(EAGAIN, "the restore pauses: %s", p->map->range.text);
+}
+
+/* Breaks of other maps and calls come first; all others have their turn now and then. */
+static int give_way(struct md__populate *p)
+{
+	struct md_context *ctx = p->map->ctx;
+	uint64_t now = md__now();
+
+	if (atomic_load(&p->impatient) || md__service_breaking(ctx))
+		return pause_until(p, now + MD__MSEC);
+	if (now >= atomic_load(&ctx->turn_end))
+		return pause_until(p, now);
+	return 0;
 }
 
 int md__populate_step(struct md__populate *p, uint64_t bytes)
@@ -57,13 +77,7 @@ int md__populate_step(struct md__populate *p, uint64_t bytes)
 		return md__fail(ECANCELED, "md_map() was cancelled after %llu of %llu KiB: %s",
 				(unsigned long long)p->done / 1024,
 				(unsigned long long)p->total / 1024, p->map->range.text);
-	if (!p->map->lease.restored)
-		return 0;
-	if (atomic_load(&p->impatient))
-		return md__fail(EAGAIN, "a call waits for the map: %s", p->map->range.text);
-	if (md__service_breaking(p->map->ctx))
-		return md__fail(EAGAIN, "another map of this context is being broken");
-	return 0;
+	return p->map->lease.restored ? give_way(p) : 0;
 }
 
 void md__populate_lock(struct md_map *map)

@@ -2,7 +2,8 @@
 /*
  * How far acquire() is with the pages of a range, and whether it is to go on:
  * gigabytes that have to be allocated take long. A provider goes through them
- * in pieces of a few MiB, and asks after each.
+ * in pieces of a few MiB, and asks after each. A restore runs in the thread that
+ * serves everything else, so it is to pause there, and is gone on with later.
  */
 #ifndef MD_LIB_POPULATE_H
 #define MD_LIB_POPULATE_H
@@ -21,22 +22,24 @@ struct md__populate {
 	atomic_uint impatient;	    /* calls that wait for who drives the map */
 	uint64_t done;
 	uint64_t total;
-	uint64_t told; /* when the last event was queued, ns */
+	uint64_t told;	/* when the last event was queued, ns */
+	bool paused;	/* md__populate_step() had acquire() pause */
+	uint64_t again; /* until when, ns */
 };
 
 /* An acquire begins: each of so many bytes will be gone through once. */
 void md__populate_begin(struct md__populate *p, uint64_t bytes);
 
-/* So many bytes have to be gone through once more than was thought. */
-void md__populate_more(struct md__populate *p, uint64_t bytes);
+/* So many bytes more have to be gone through than was thought, or fewer. */
+void md__populate_more(struct md__populate *p, int64_t bytes);
 
 /*
  * So many bytes were gone through, perhaps 0. -1: acquire() is to fail with
- * this errno; ECANCELED or, in a restore that has to give way, EAGAIN.
+ * this errno; ECANCELED or, in a restore that has to pause, EAGAIN.
  */
 int md__populate_step(struct md__populate *p, uint64_t bytes);
 
-/* Lock a map for a call that has no use for a restore under way: it gives way. */
+/* Lock a map for a call that is not to wait for a restore under way: that pauses. */
 void md__populate_lock(struct md_map *map);
 
 #endif

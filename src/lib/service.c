@@ -20,6 +20,9 @@
 #define BATCH 16
 #define HELP_MS 20
 
+/* What restores take of a turn, all together. */
+#define RESTORE_NS (10 * MD__MSEC)
+
 void md__service_wake(struct md_context *ctx)
 {
 	md__fd_raise(ctx->fd[MD__FD_WAKE]);
@@ -193,6 +196,7 @@ static void turn(struct md_context *ctx, int timeout)
 	md__carriers_turn(ctx);
 	md__peers_turn(ctx);
 	first = md__carriers_timer(ctx);
+	atomic_store(&ctx->turn_end, md__now() + RESTORE_NS);
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		if (map->claimed) {

@@ -69,31 +69,44 @@ static int check_lock(const struct md__range *range, const struct md__lease *lea
 	return 0;
 }
 
-/* XFS looks then, too, whether the inode has to be called shared any longer. */
-static int copy(const struct md__range *range, const struct md__lease *lease, uint64_t offset,
-		uint64_t length)
+/*
+ * XFS looks then, too, whether the inode has to be called shared any longer.
+ * @done: how many bytes of it are copied
+ */
+static int copy(const struct md__range *range, const struct md__lease *lease,
+		const struct fiemap_extent *e, size_t *done)
 {
-	if (check_lock(range, lease))
-		return -1;
-	if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		      (off_t)length))
-		return fail(range);
-	return md__populate_step(lease->populate, length);
-}
+	md__populate_more(lease->populate, (int64_t)(e->fe_length - *done));
+	while (*done < e->fe_length) {
+		uint64_t left = e->fe_length - *done;
+		uint64_t length = left < CHUNK ? left : CHUNK;
 
-static int copy_extent(const struct md__range *range, const struct md__lease *lease,
-		       const struct fiemap_extent *e)
-{
-	md__populate_more(lease->populate, e->fe_length);
-	for (uint64_t done = 0, length; done < e->fe_length; done += length) {
-		length = e->fe_length - done < CHUNK ? e->fe_length - done : CHUNK;
-		if (copy(range, lease, e->fe_logical + done, length))
+		if (check_lock(range, lease))
 			return -1;
+		if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)(e->fe_logical + *done), (off_t)length))
+			return fail(range);
+		*done += length;
+		if (md__populate_step(lease->populate, length)) {
+			/* Counted again when it goes on. */
+			md__populate_more(lease->populate, -(int64_t)(left - length));
+			return -1;
+		}
 	}
 	return 0;
 }
 
-int md__unshare(const struct md__range *range, const struct md__lease *lease, bool marked)
+static int copy_shared(const struct md__range *range, const struct md__lease *lease,
+		       const struct fiemap_extent *e)
+{
+	size_t done = 0;
+
+	if (fsync(range->fd))
+		return fail(range);
+	return copy(range, lease, e, &done);
+}
+
+int md__unshare(const struct md__range *range, struct md__lease *lease, bool marked)
 {
 	const struct fiemap_extent all = {
 		.fe_logical = range->offset,
@@ -106,9 +119,7 @@ int md__unshare(const struct md__range *range, const struct md__lease *lease, bo
 		return -1;
 	while ((found = next_shared(range->fd, e.fe_logical + e.fe_length, &e)) > 0) {
 		marked = false;
-		if (fsync(range->fd))
-			return fail(range);
-		if (copy_extent(range, lease, &e))
+		if (copy_shared(range, lease, &e))
 			return -1;
 	}
 	if (found < 0)
@@ -116,7 +127,7 @@ int md__unshare(const struct md__range *range, const struct md__lease *lease, bo
 	if (!marked)
 		return 0;
 	/* Linux 6.12 takes no mark from an inode that has been dirty since it was synced. */
-	if (syncfs(range->fd))
+	if (!lease->done && syncfs(range->fd))
 		return fail(range);
-	return copy_extent(range, lease, &all);
+	return copy(range, lease, &all, &lease->done);
 }

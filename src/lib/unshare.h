@@ -9,7 +9,7 @@
 /**
  * md__unshare - give a file blocks of its own before a range of it is mapped
  * @range:  the range
- * @lease:  to be taken; if it is to be restored, does not wait for whoever has
+ * @lease:  to be taken, of which this is a step; if it is to be restored, does not wait for whoever has
  *          the inode locked, but fails with EAGAIN
  * @marked: the inode still counts as shared, though nothing in it may be
  *
@@ -27,8 +27,8 @@
  * caller must not hold one.
  *
  * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO, and what
- * md__populate_step() fails with.
+ * md__populate_step() fails with. After a pause, another call goes on.
  */
-int md__unshare(const struct md__range *range, const struct md__lease *lease, bool marked);
+int md__unshare(const struct md__range *range, struct md__lease *lease, bool marked);
 
 #endif

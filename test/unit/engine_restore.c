@@ -229,6 +229,48 @@ static void restore__busy_again_and_again__pauses_double_to_a_second(void)
 	CU_ASSERT_EQUAL(pause, SEC);
 }
 
+static unsigned int feed_paused(uint64_t again)
+{
+	return feed_in((struct md__input){ .what = MD__IN_LEASE_PAUSED, .again = again });
+}
+
+static void restore__paused__goes_on_at_that_time(void)
+{
+	uint64_t pause;
+
+	reach(MD__ACQUIRING);
+	pause = eng.pause;
+	for (int i = 0; i < 100; i++) {
+		CU_ASSERT_EQUAL(feed_paused(now + MSEC), 0);
+		CU_ASSERT_EQUAL(eng.state, MD__ACQUIRING);
+		CU_ASSERT_EQUAL(feed(MD__IN_TIMER), 0);
+		CU_ASSERT_EQUAL(feed_timer(), MD__DO_ACQUIRE);
+	}
+	CU_ASSERT_EQUAL(eng.pause, pause);
+	CU_ASSERT_EQUAL(feed(MD__IN_LEASED), MD__DO_REGISTER);
+}
+
+static void restore__released_in_a_pause__ends_at_once(void)
+{
+	reach(MD__ACQUIRING);
+	feed_paused(now + MSEC);
+	CU_ASSERT_EQUAL(feed(MD__IN_RELEASE), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+	CU_ASSERT_EQUAL(feed_timer(), 0);
+	CU_ASSERT_EQUAL(feed(MD__IN_WANT), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+}
+
+/* The release came while the question was open: its answer ends it. */
+static void restore__released_before_a_pause__ends_with_it(void)
+{
+	reach(MD__ACQUIRING);
+	CU_ASSERT_EQUAL(feed(MD__IN_RELEASE), 0);
+	CU_ASSERT_EQUAL(feed_paused(now + MSEC), 0);
+	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
+	CU_ASSERT_EQUAL(eng.timer, 0);
+}
+
 static void restore__other_random_numbers__other_pauses(void)
 {
 	uint64_t timer[3];
@@ -395,6 +437,9 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__asked_with_open_use__starts_when_it_ends),
 	UNIT_CASE(restore__event_not_acknowledged__does_not_wait),
 	UNIT_CASE(restore__busy_again_and_again__pauses_double_to_a_second),
+	UNIT_CASE(restore__paused__goes_on_at_that_time),
+	UNIT_CASE(restore__released_in_a_pause__ends_at_once),
+	UNIT_CASE(restore__released_before_a_pause__ends_with_it),
 	UNIT_CASE(restore__other_random_numbers__other_pauses),
 	UNIT_CASE(restore__broken_every_millisecond__pauses_grow),
 	UNIT_CASE(restore__does_not_fit__lost_at_the_limit),

@@ -119,12 +119,15 @@ static int populate(struct md__lease *lease)
 {
 	const unsigned int pages = (unsigned int)(lease->length / FAKE_PAGE);
 
-	md__populate_begin(lease->populate, lease->length);
-	for (unsigned int page = 0; page < pages; page++) {
+	if (!lease->step)
+		md__populate_begin(lease->populate, lease->length);
+	lease->step = 1;
+	while (lease->done < pages) {
 		void (*call)(unsigned int page) = atomic_load(&at_page);
 
 		if (call)
-			call(page);
+			call((unsigned int)lease->done);
+		lease->done++;
 		if (md__populate_step(lease->populate, FAKE_PAGE))
 			return -1;
 	}
@@ -138,6 +141,8 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 	(void)ctx;
 	if (populate(lease))
 		return -1;
+	lease->step = 0;
+	lease->done = 0;
 	pthread_mutex_lock(&lock);
 	err = take(range, lease);
 	pthread_mutex_unlock(&lock);

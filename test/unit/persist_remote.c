@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Remote writes that the holder is asked to make durable. */
 
+#include <unistd.h>
+
 #include "granted.h"
 
 static void expect_persisted(int i, uint64_t wr_id, int error)
@@ -214,6 +216,65 @@ static void persist__event_not_acknowledged__close_is_busy(void)
 	end_all();
 }
 
+#define PIECE_US 15000 /* of a restore: longer than it may go on in one turn */
+
+static bool answered; /* before the restore was over */
+
+/* Who restores, and cannot serve anybody meanwhile, asks by the peer's hand. */
+static void ask_in_the_first_piece(void)
+{
+	md_persist_remote(remote[0], 0, 1, 7);
+	for (int ms = 0; ms < 10000; ms++) {
+		if (!threaded)
+			md_process(s[0].ctx);
+		if (session_deliver(&s[0], PEER))
+			break;
+		usleep(1000);
+	}
+	usleep(PIECE_US);
+}
+
+static void look_in_the_second_piece(void)
+{
+	struct md_event *event;
+
+	session_deliver(&s[0], HOLDER);
+	if (!threaded)
+		md_process(s[0].ctx);
+	if (md_get_event(s[0].ctx, &event, 0))
+		return;
+	answered = event->type == MD_EVENT_PERSISTED && event->wr_id == 7 && !event->error;
+	md_ack_event(event);
+}
+
+static void at_page(unsigned int page)
+{
+	if (page == 0)
+		ask_in_the_first_piece();
+	else if (page == 1)
+		look_in_the_second_piece();
+}
+
+/* Peers are not to be kept waiting by gigabytes that another map restores. */
+static void persist__other_map_is_restored__answered_meanwhile(void)
+{
+	struct md_map *other;
+
+	grant_all();
+	sessions_run();
+	other = fixture_map(0);
+	CU_ASSERT_EQUAL(md_release(other), 0);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_RELEASED);
+	answered = false;
+	fake_lease_at_page(at_page);
+	CU_ASSERT_EQUAL(md_restore(other), 0);
+	pass_event(MD_EVENT_RESTORED);
+	CU_ASSERT_TRUE(answered);
+	fixture_unmap(other);
+	end_all();
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(persist__many__each_told_in_order),
 	UNIT_CASE(persist__bad_range__refused),
@@ -227,6 +288,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(persist__answers_lost__asked_again),
 	UNIT_CASE(persist__fenced__estale),
 	UNIT_CASE(persist__event_not_acknowledged__close_is_busy),
+	UNIT_CASE(persist__other_map_is_restored__answered_meanwhile),
 	{ 0 },
 };
 

@@ -216,6 +216,11 @@ void session_drop(struct session *s, enum side from)
 	pthread_mutex_unlock(&lock);
 }
 
+bool session_deliver(struct session *s, enum side from)
+{
+	return deliver(queue_of(s, from));
+}
+
 void session_repeat(struct session *s, enum side from)
 {
 	struct queue *q = queue_of(s, from);

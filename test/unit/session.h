@@ -50,6 +50,9 @@ int session_wait(struct md_remote *remote, int timeout_ms);
 void session_cut(struct session *s);
 void session_mend(struct session *s);
 
+/* What is under way from a side arrives; false: there was nothing. */
+bool session_deliver(struct session *s, enum side from);
+
 /* Drop what is under way from a side; give it to the other side twice. */
 void session_drop(struct session *s, enum side from);
 void session_repeat(struct session *s, enum side from);
