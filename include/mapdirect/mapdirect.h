@@ -590,8 +590,9 @@ int md_peer_lost(struct md_peer *peer);
  *
  * The other side gets MD_EVENT_PEER_CLOSED, and its remote ranges from here are
  * lost, as the ones here from there are: after this, handles of them are invalid.
- * Events of the peer and of its remote ranges that were not fetched are dropped. May
- * block while a message is being sent.
+ * Events of the peer and of its remote ranges that were not fetched are dropped, as are
+ * requests of md_persist_remote() without an answer: what they cover may not be
+ * durable. May block while a message is being sent.
  *
  * errno: EBUSY (grants to it are left: md_recall() them; queue pairs attached with
  * it; open uses of its remote ranges; unacknowledged events), ECHILD.

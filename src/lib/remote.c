@@ -289,12 +289,13 @@ void md__remotes_lost(struct md_peer *peer, int error, const char *why)
 		step(r, (struct md__hold_input){ .what = MD__HOLD_IN_LOST }, NULL, error, why);
 }
 
+/* Requests are uses, too, but a holder that is gone for good answers none. */
 static const char *look_for_left(struct md_peer *peer)
 {
 	struct md__remote *r;
 
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
-		if (md__guard_uses(&r->guard))
+		if (md__guard_uses(&r->guard) > r->requests)
 			return "open uses of its remote ranges: md_remote_put() them";
 		if (md__requests_lent(r) || md__slots_lent(r->slot, MD__REMOTE_SLOTS))
 			return "events of its remote ranges: md_ack_event() them";

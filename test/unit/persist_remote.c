@@ -216,6 +216,26 @@ static void persist__event_not_acknowledged__close_is_busy(void)
 	end_all();
 }
 
+/* A holder that cannot be reached any more: its peer can be rid of it. */
+static void persist__no_answer__close_does_not_wait(void)
+{
+	grant_all_within(100);
+	sessions_run();
+	session_cut(&s[0]);
+	session_pass(&s[0], MD_EVENT_PEER_DOWN);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
+	CU_ASSERT_EQUAL(md_remote_get(remote[0]), 0);
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), -1);
+	ASSERT_FAILED(EBUSY, "md_remote_put");
+	md_remote_put(remote[0]);
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), 0);
+	s[0].peer[PEER] = NULL;
+	CU_ASSERT_EQUAL(md_close(s[0].ctx), 0);
+	s[0].ctx = NULL;
+	end_all();
+}
+
 #define PIECE_US 15000 /* of a restore: longer than it may go on in one turn */
 
 static bool answered; /* before the restore was over */
@@ -288,6 +308,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(persist__answers_lost__asked_again),
 	UNIT_CASE(persist__fenced__estale),
 	UNIT_CASE(persist__event_not_acknowledged__close_is_busy),
+	UNIT_CASE(persist__no_answer__close_does_not_wait),
 	UNIT_CASE(persist__other_map_is_restored__answered_meanwhile),
 	{ 0 },
 };
