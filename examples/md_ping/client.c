@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <mapdirect/mapdirect.h>
@@ -28,6 +29,7 @@ struct client {
 	struct md_remote *remote;
 	uint64_t token;
 	bool accepted;	     /* the session is there */
+	char down[192];	     /* why it had no connection, last */
 	uint64_t generation; /* of the grant */
 	struct conn conn;
 	char *source; /* a ping as it is sent */
@@ -58,6 +60,9 @@ static void handle_event(struct client *cl, const struct md_event *ev)
 	switch (ev->type) {
 	case MD_EVENT_PEER_UP:
 		cl->accepted = true;
+		break;
+	case MD_EVENT_PEER_DOWN:
+		snprintf(cl->down, sizeof(cl->down), "%s", ev->message);
 		break;
 	case MD_EVENT_GRANTED:
 		cl->remote = ev->remote;
@@ -93,20 +98,30 @@ static int handle_events(struct client *cl, int timeout_ms)
 	return errno ? -1 : 0;
 }
 
-/* Only then does the server know our token. */
-static int wait_until_accepted(struct client *cl)
+static bool is_accepted(const struct client *cl)
 {
-	while (!cl->accepted)
-		if (handle_events(cl, 1000))
-			return -1;
-	return 0;
+	return cl->accepted;
 }
 
-static int wait_until_granted(struct client *cl)
+static bool is_granted(const struct client *cl)
 {
-	while (!cl->remote)
+	return cl->remote;
+}
+
+/* The library tries for ever; a server that is not started soon never will be. */
+static int wait_until(struct client *cl, bool (*is)(const struct client *))
+{
+	const time_t end = time(NULL) + PATIENCE_MS / 1000;
+
+	while (!is(cl)) {
 		if (handle_events(cl, 1000))
 			return -1;
+		if (time(NULL) < end)
+			continue;
+		fprintf(stderr, "md_ping: gave up after %d s: %s\n", PATIENCE_MS / 1000, cl->down);
+		errno = ETIMEDOUT;
+		return -1;
+	}
 	return 0;
 }
 
@@ -298,7 +313,10 @@ static int start(struct client *cl)
 	cl->server = md_connect(cl->ctx, cl->opt->addr, cl->opt->port, &attr);
 	if (!cl->server)
 		return fail("md_connect");
-	return wait_until_accepted(cl) || connect_data(cl) || wait_until_granted(cl) ? -1 : 0;
+	/* Only then does the server know our token. */
+	if (wait_until(cl, is_accepted))
+		return -1;
+	return connect_data(cl) || wait_until(cl, is_granted) ? -1 : 0;
 }
 
 static void stop(struct client *cl)
