@@ -125,12 +125,65 @@ static void restore__another_copies_blocks__tried_later(void)
 	fixture_unmap(map);
 }
 
+#define PIECE ((off_t)16 << 20) /* that a restore copies before it looks up */
+#define LARGE (2 * PIECE + PAGE)
+#define PIECE_US 15000 /* longer than it may go on in one turn */
+
+static off_t copied; /* so far, without a gap and without a piece twice */
+
+static int copy_slowly(int fd, int mode, off_t offset, off_t length)
+{
+	CU_ASSERT_EQUAL(offset, copied);
+	copied += length;
+	usleep(PIECE_US);
+	return copy(fd, mode, offset, length);
+}
+
+static void restore_slowly(struct md_map *map)
+{
+	const unsigned int before = fake_kmod.unshared;
+	unsigned int turns;
+
+	copied = 0;
+	fault_sys.fallocate = copy_slowly;
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	for (turns = 0; md_map_state(map) != MD_MAP_LIVE && turns < 1000; turns++) {
+		pump();
+		usleep(threaded ? 1000 : 0);
+	}
+	pass_event(MD_EVENT_RESTORED);
+	fault_sys.fallocate = copy;
+	CU_ASSERT_EQUAL(copied, LARGE);
+	CU_ASSERT_EQUAL(fake_kmod.unshared, before + 3);
+	if (!threaded)
+		CU_ASSERT(turns >= 3);
+}
+
+/* Whoever else the thread serves is not to wait for all of it. */
+static void restore__much_to_copy__in_pieces(void)
+{
+	const struct md_map_attr attr = { .size = sizeof(attr), .flags = MD_MAP_ALLOCATE };
+	struct md_map *map;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(file, LARGE), 0);
+	copy = fault_sys.fallocate;
+	map = md_map(ctx, file, 0, LARGE, &attr);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	fake_kmod.marked = true;
+	restore_slowly(map);
+	fixture_unmap(map);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(map__blocks_are_shared__copied_first),
 	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
 	UNIT_CASE(map__own_lease_on_the_file__blocks_not_copied),
 	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
 	UNIT_CASE(restore__another_copies_blocks__tried_later),
+	UNIT_CASE(restore__much_to_copy__in_pieces),
 	{ 0 },
 };
 
