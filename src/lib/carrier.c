@@ -274,7 +274,7 @@ static void rejected(struct md__carrier *carrier, const struct rdma_cm_event *ev
 			    carrier->active ? "nobody listens there" : "the peer has given up");
 		return;
 	}
-	md__peer_refused(carrier->peer, code);
+	md__peer_refused(carrier->peer, code, refusal.major, refusal.minor);
 	md__carrier_drop(carrier);
 	retry(carrier);
 }

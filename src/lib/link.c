@@ -69,20 +69,39 @@ static void end(struct md__link *l, enum md__wire_error code)
 	}
 }
 
+static void say(struct md__error_msg *error, const struct md__msg *msg)
+{
+	const size_t size = sizeof(error->text);
+
+	error->type = msg->type;
+	error->number = msg->number;
+	/* Of another major version there is no more to be known. */
+	if (error->code == MD__ERR_VERSION)
+		snprintf(error->text, size, "a message of version %u.%u came to version %u.%u",
+			 msg->major, msg->minor, MD__WIRE_MAJOR, MD__WIRE_MINOR);
+	else
+		snprintf(error->text, size, "%s %llu: %s", md__msg_str(msg->type),
+			 (unsigned long long)msg->number, md__wire_error_str(error->code));
+}
+
 void md__link_fail(struct md__link *l, enum md__wire_error code, const struct md__msg *msg)
 {
 	l->error = (struct md__error_msg){ .code = code };
-	if (msg) {
-		l->error.type = msg->type;
-		l->error.number = msg->number;
-		snprintf(l->error.text, sizeof(l->error.text), "%s %llu: %s",
-			 md__msg_str(msg->type), (unsigned long long)msg->number,
-			 md__wire_error_str(code));
-	} else {
+	if (msg)
+		say(&l->error, msg);
+	else
 		snprintf(l->error.text, sizeof(l->error.text), "%s", md__wire_error_str(code));
-	}
 	end(l, code);
 	l->due = MD__LINK_DUE_ERROR;
+}
+
+void md__link_refused(struct md__link *l, enum md__wire_error code, uint8_t major, uint8_t minor)
+{
+	md__link_fail(l, code, NULL);
+	if (code == MD__ERR_VERSION)
+		snprintf(l->error.text, sizeof(l->error.text),
+			 "a request of version %u.%u came to version %u.%u", MD__WIRE_MAJOR,
+			 MD__WIRE_MINOR, major, minor);
 }
 
 void md__link_bye(struct md__link *l)

@@ -93,6 +93,9 @@ enum md__link_result md__link_input(struct md__link *l, const struct md__msg *ms
 /* End the connection by what others found: ERROR is due, and @l->error says so. */
 void md__link_fail(struct md__link *l, enum md__wire_error code, const struct md__msg *msg);
 
+/* The same by what the other side, of that version, said before there was a connection. */
+void md__link_refused(struct md__link *l, enum md__wire_error code, uint8_t major, uint8_t minor);
+
 /* End the session in peace: BYE is due. */
 void md__link_bye(struct md__link *l);
 

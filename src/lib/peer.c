@@ -492,11 +492,11 @@ int md_peer_lost(struct md_peer *peer)
 	return 0;
 }
 
-void md__peer_refused(struct md_peer *peer, enum md__wire_error code)
+void md__peer_refused(struct md_peer *peer, enum md__wire_error code, uint8_t major, uint8_t minor)
 {
 	pthread_mutex_lock(&peer->lock);
 	if (peer->link.state == MD__LINK_DOWN) {
-		md__link_fail(&peer->link, code, NULL);
+		md__link_refused(&peer->link, code, major, minor);
 		link_ended(peer);
 	}
 	pthread_mutex_unlock(&peer->lock);

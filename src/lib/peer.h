@@ -111,7 +111,7 @@ int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs);
 int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
 void md__peer_lost(struct md_peer *peer, int error, const char *why);
 void md__peer_unreached(struct md_peer *peer, int error, const char *why);
-void md__peer_refused(struct md_peer *peer, enum md__wire_error code);
+void md__peer_refused(struct md_peer *peer, enum md__wire_error code, uint8_t major, uint8_t minor);
 void md__peer_has_room(struct md_peer *peer);
 void md__peer_set_user_data(struct md_peer *peer, void *user_data);
 void md__peer_names(struct md_peer *peer, uint64_t *self, uint64_t *other);

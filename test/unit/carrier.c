@@ -683,7 +683,9 @@ static void request__other_major_version__closed(void)
 	change = spoil_major;
 	listen_here();
 	connect_there();
-	pass_end(there, MD_EVENT_PEER_CLOSED, EPROTONOSUPPORT, "is gone for good");
+	pass_end(there, MD_EVENT_PEER_CLOSED, EPROTONOSUPPORT,
+		 "is gone for good: another major version of the protocol: "
+		 "a request of version 1.0 came to version 1.");
 	expect_quiet(60);
 	CU_ASSERT_EQUAL(fake_cm_tries(), 1);
 }

@@ -248,7 +248,9 @@ static void input__what_is_no_message__refused_in_words(void)
 			msg = expect(&a, MD__MSG_ERROR);
 			CU_ASSERT_EQUAL(msg.error.code, err);
 			CU_ASSERT_EQUAL(msg.error.type, MD__MSG_PING);
-			CU_ASSERT_PTR_NOT_NULL(strstr(msg.error.text, md__wire_error_str(err)));
+			CU_ASSERT_PTR_NOT_NULL(strstr(
+				msg.error.text,
+				err == MD__ERR_VERSION ? "version 1.0" : md__wire_error_str(err)));
 			expect_nothing(&a);
 		}
 	}
@@ -455,7 +457,8 @@ static void version__another_major__both_refuse_in_words(void)
 			MD__LINK_FAILED);
 		CU_ASSERT_EQUAL(side[!i]->state, MD__LINK_CLOSED);
 		CU_ASSERT_EQUAL(side[!i]->error.code, MD__ERR_VERSION);
-		CU_ASSERT_PTR_NOT_NULL(strstr(side[!i]->error.text, "another major version"));
+		CU_ASSERT_STRING_EQUAL(side[!i]->error.text,
+				       "a message of version 2.0 came to version 1.0");
 		msg = expect(side[!i], MD__MSG_ERROR);
 		length = md__wire_encode(&msg, bytes);
 		CU_ASSERT_EQUAL(md__wire_decode(bytes, length, &msg), MD__ERR_NONE);
