@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 #define QUEUE (256 * MD_MESSAGE_MAX)
 #define PATIENCE_MS 10000
 
@@ -22,6 +24,7 @@ static struct queue queue[SESSIONS][2];
 static int sessions;
 
 struct ibv_context *session_adapter = &fake_adapter[0];
+size_t (*session_rewrite)(enum side from, const uint8_t *message, size_t length, uint8_t *out);
 
 static int take(void *arg, const void *message, size_t length)
 {
@@ -52,6 +55,19 @@ static void hang_up(void *arg)
 	pthread_mutex_unlock(&lock);
 }
 
+/* They are whole, as they were sent. */
+static void arrive_rewritten(struct queue *q, const uint8_t *bytes, size_t length)
+{
+	uint8_t out[SESSION_REWRITTEN];
+	size_t whole;
+
+	for (; length; bytes += whole, length -= whole) {
+		whole = md__wire_length(bytes, length);
+		md_peer_input(q->session->peer[!q->from], out,
+			      session_rewrite(q->from, bytes, whole, out));
+	}
+}
+
 static bool deliver(struct queue *q)
 {
 	static _Thread_local uint8_t bytes[QUEUE];
@@ -62,7 +78,9 @@ static bool deliver(struct queue *q)
 	memcpy(bytes, q->bytes, length);
 	q->length -= length;
 	pthread_mutex_unlock(&lock);
-	if (length)
+	if (length && session_rewrite)
+		arrive_rewritten(q, bytes, length);
+	else if (length)
 		md_peer_input(q->session->peer[!q->from], bytes, length);
 	return length;
 }
@@ -116,11 +134,16 @@ static void open_one(struct session *s, int n)
 	}
 }
 
-void sessions_open(struct session *s, int count)
+void sessions_make(struct session *s, int count)
 {
 	for (int i = 0; i < count; i++)
 		open_one(&s[i], i);
 	sessions = count;
+}
+
+void sessions_open(struct session *s, int count)
+{
+	sessions_make(s, count);
 	for (int i = 0; i < count; i++)
 		session_mend(&s[i]);
 	for (int i = 0; i < count; i++) {

@@ -31,7 +31,18 @@ struct session {
 /* The adapter that messages come by; NULL: none. Back to the first after a case. */
 extern struct ibv_context *session_adapter;
 
-/* Make @count sessions, connect them and wait until both sides know it. */
+/*
+ * What becomes of a message under way, if it is not NULL: the bytes that arrive instead
+ * are in @out, of SESSION_REWRITTEN, and how many there are is returned.
+ */
+#define SESSION_REWRITTEN (2 * MD_MESSAGE_MAX)
+extern size_t (*session_rewrite)(enum side from, const uint8_t *message, size_t length,
+				 uint8_t *out);
+
+/* Make @count sessions, without a connection. */
+void sessions_make(struct session *s, int count);
+
+/* The same, connect them and wait until both sides know it. */
 void sessions_open(struct session *s, int count);
 
 /* Close both sides; the holder's grants are recalled. */
