@@ -26,22 +26,25 @@ void md__event_say(struct md_event *event, const char *fmt, ...)
 	va_end(args);
 }
 
-/* By its number: one that waited for its slot comes before what came later. */
+/*
+ * By its number: one that waited for its slot comes before what came later. Most are
+ * the last, however many there are: from the end.
+ */
 static void enqueue(struct md__slot *slot)
 {
 	struct md_context *ctx = slot->ctx;
-	struct md__slot *later;
+	struct md__slot *before;
 
 	if (TAILQ_EMPTY(&ctx->events))
 		md__fd_raise(ctx->fd[MD__FD_EVENT]);
-	TAILQ_FOREACH(later, &ctx->events, queue) {
-		if (later->number > slot->number)
+	TAILQ_FOREACH_REVERSE(before, &ctx->events, md__slots, queue) {
+		if (before->number < slot->number)
 			break;
 	}
-	if (later)
-		TAILQ_INSERT_BEFORE(later, slot, queue);
+	if (before)
+		TAILQ_INSERT_AFTER(&ctx->events, before, slot, queue);
 	else
-		TAILQ_INSERT_TAIL(&ctx->events, slot, queue);
+		TAILQ_INSERT_HEAD(&ctx->events, slot, queue);
 	slot->queued = true;
 }
 
