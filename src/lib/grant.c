@@ -62,7 +62,6 @@ static bool is_persistable(const struct md_grant *grant, struct md_map *map)
 /* With both locks. */
 static void offer(struct md_grant *grant, struct md_map *map)
 {
-	grant->persistable = is_persistable(grant, map);
 	grant->rkey = grant->mr->pub.rkey;
 	step(grant, (struct md__offer_input){
 			    .what = MD__OFFER_IN_OFFER,
@@ -108,8 +107,23 @@ void md__grants_attached(struct md_map *map)
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		pthread_mutex_lock(&grant->peer->lock);
-		grant->persistable = is_persistable(grant, map);
+		if (grant->reconnected)
+			grant->persistable = is_persistable(grant, map);
+		grant->reconnected = false;
 		pthread_mutex_unlock(&grant->peer->lock);
+	}
+}
+
+void md__grants_attached_to(struct md_map *map, struct md_peer *peer)
+{
+	struct md_grant *grant;
+
+	TAILQ_FOREACH(grant, &map->grants, of_map) {
+		if (grant->peer != peer)
+			continue;
+		pthread_mutex_lock(&peer->lock);
+		grant->persistable = is_persistable(grant, map);
+		pthread_mutex_unlock(&peer->lock);
 	}
 }
 
@@ -335,8 +349,10 @@ void md__grants_connected(struct md_peer *peer)
 	struct md_grant *grant;
 
 	TAILQ_FOREACH(grant, &peer->grants, of_peer) {
-		if (grant->mr)
-			atomic_store(&grant->mr->pub.map->reconnected, true);
+		if (!grant->mr)
+			continue;
+		grant->reconnected = true;
+		atomic_store(&grant->mr->pub.map->reconnected, true);
 	}
 	md__service_wake(peer->ctx);
 }
@@ -405,6 +421,7 @@ static int add(struct md_map *map, struct md_grant *grant)
 		md__fork_let();
 		TAILQ_INSERT_TAIL(&map->grants, grant, of_map);
 		grant->mr->grants++;
+		grant->persistable = is_persistable(grant, map);
 		offer_if_open(grant, map);
 	}
 	pthread_mutex_unlock(&peer->lock);
