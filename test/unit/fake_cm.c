@@ -888,8 +888,7 @@ void fake_cm_drop(void)
 	struct fake_id *id;
 
 	pthread_mutex_lock(&lock);
-	TAILQ_FOREACH_REVERSE(id, &ids, fake_ids, ids)
-	{
+	TAILQ_FOREACH_REVERSE(id, &ids, fake_ids, ids) {
 		if (id->state != CONNECTED)
 			continue;
 		id->state = OVER;
