@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -30,6 +31,8 @@ static int modify_error;
 static unsigned int strays;
 bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
 static uint32_t last_key;
+static bool reuse_keys;
+static _Atomic(void (*)(void)) at_reg;
 
 static int fails(struct failure *f)
 {
@@ -43,6 +46,21 @@ static int fails(struct failure *f)
 	return f->error;
 }
 
+/* With the lock: a number that no region has. */
+static uint32_t next_key(void)
+{
+	struct fake_mr *mr;
+	uint32_t key = 1;
+
+	if (!reuse_keys)
+		return ++last_key;
+	TAILQ_FOREACH(mr, &mrs, mrs) {
+		if (mr->ibv.lkey >= key)
+			key = mr->ibv.lkey + 1;
+	}
+	return key;
+}
+
 #undef ibv_reg_mr
 
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int access)
@@ -53,25 +71,29 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int acce
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 				unsigned int access)
 {
+	void (*call)(void) = atomic_load(&at_reg);
 	bool leased = fake_verbs_covers(addr, length);
 	struct fake_mr *mr = NULL;
+	uint32_t key;
 	int error;
 
 	(void)iova;
 	(void)access;
+	if (call)
+		call();
 	pthread_mutex_lock(&lock);
 	error = fails(&reg_failure);
 	if (!error)
 		mr = calloc(1, sizeof(*mr));
 	if (mr) {
 		strays += pd == &fake_pd && !leased;
-		last_key++;
+		key = next_key();
 		mr->ibv = (struct ibv_mr){
 			.pd = pd,
 			.addr = addr,
 			.length = length,
-			.lkey = last_key,
-			.rkey = 0x10000 + last_key,
+			.lkey = key,
+			.rkey = 0x10000 + key,
 		};
 		TAILQ_INSERT_TAIL(&mrs, mr, mrs);
 	}
@@ -119,6 +141,8 @@ void fake_verbs_reset(void)
 	reg_failure = (struct failure){ 0 };
 	dereg_failure = (struct failure){ 0 };
 	modify_error = 0;
+	reuse_keys = false;
+	atomic_store(&at_reg, NULL);
 	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
 	for (int i = 0; i < 2; i++)
@@ -152,6 +176,18 @@ void fake_verbs_fail_modify(int error)
 {
 	pthread_mutex_lock(&lock);
 	modify_error = error;
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_verbs_at_reg(void (*call)(void))
+{
+	atomic_store(&at_reg, call);
+}
+
+void fake_verbs_reuse_keys(void)
+{
+	pthread_mutex_lock(&lock);
+	reuse_keys = true;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -209,4 +245,16 @@ bool fake_qp_fenced(const struct ibv_qp *qp)
 	fenced = qp->state == IBV_QPS_ERR;
 	pthread_mutex_unlock(&lock);
 	return fenced;
+}
+
+bool fake_qp_write(const struct ibv_qp *qp, uint32_t rkey, size_t offset, uint8_t value)
+{
+	return !fake_qp_fenced(qp) && fake_verbs_write(rkey, offset, value);
+}
+
+void fake_qp_renew(struct ibv_qp *qp)
+{
+	pthread_mutex_lock(&lock);
+	qp->state = IBV_QPS_RTS;
+	pthread_mutex_unlock(&lock);
 }

@@ -26,6 +26,12 @@ void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_modify(int error);
 
+/* Each region is registered after a call of this, if it is not NULL, without a lock. */
+void fake_verbs_at_reg(void (*call)(void));
+
+/* From now on the number of a key that is gone is the next one again. */
+void fake_verbs_reuse_keys(void);
+
 /* Regions registered now, in all and that touch a range of addresses. */
 unsigned int fake_verbs_live(void);
 unsigned int fake_verbs_live_in(const void *addr, size_t length);
@@ -42,5 +48,9 @@ extern bool (*fake_verbs_covers)(const void *addr, size_t length);
 bool fake_verbs_write(uint32_t rkey, size_t offset, uint8_t value);
 
 bool fake_qp_fenced(const struct ibv_qp *qp);
+
+/* The same by a queue pair, which may be fenced; and the application makes it anew. */
+bool fake_qp_write(const struct ibv_qp *qp, uint32_t rkey, size_t offset, uint8_t value);
+void fake_qp_renew(struct ibv_qp *qp);
 
 #endif

@@ -192,6 +192,21 @@ static void recall__acknowledged_and_then_silent__fenced_alone(void)
 	end_all();
 }
 
+/* As of a machine that has died: the connection is there, and nothing comes by it. */
+static void recall__no_answer_at_all__fenced_alone(void)
+{
+	grant_all_within(BUDGET_MS);
+	s[2].way[HOLDER].stopped = s[2].way[PEER].stopped = true;
+	break_now();
+	pass_fenced(2);
+	pass_restored_but(2);
+	s[2].way[HOLDER].stopped = s[2].way[PEER].stopped = false;
+	session_pass(&s[2], MD_EVENT_RECALLED);
+	session_pass(&s[2], MD_EVENT_REMOTE_FENCED);
+	CU_ASSERT_PTR_EQUAL(session_granted(&s[2]), remote[2]);
+	end_all();
+}
+
 static void recall__second_break_while_one_is_fenced__others_only(void)
 {
 	grant_all_within(BUDGET_MS);
@@ -408,6 +423,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(recall__connection_lost_in_it__told_again_by_the_next),
 	UNIT_CASE(recall__no_connection__fenced_and_told_when_it_is_back),
 	UNIT_CASE(recall__acknowledged_and_then_silent__fenced_alone),
+	UNIT_CASE(recall__no_answer_at_all__fenced_alone),
 	UNIT_CASE(recall__second_break_while_one_is_fenced__others_only),
 	UNIT_CASE(input__not_the_protocol__closed_and_fenced_alone),
 	UNIT_CASE(recall__another_thread_posts__no_use_of_a_dead_key),
