@@ -516,7 +516,8 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
  *         said that it is lost. May be NULL.
  * @verbs: the adapter by which the messages come, if they come by RDMA and in
  *         order with what the peer writes by it; NULL: not so, and
- *         md_persist_remote() of the other side is refused
+ *         md_persist_remote() of the other side is refused. Looked at by
+ *         md_peer_new() only
  *
  * Both are called from whichever thread drives the context or makes a call of the
  * library on it, one at a time for each peer, with no lock held. They may not call

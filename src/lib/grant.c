@@ -55,8 +55,8 @@ static bool is_persistable(const struct md_grant *grant, struct md_map *map)
 {
 	const struct md_peer *peer = grant->peer;
 
-	return peer->ops.verbs && !(grant->mr->pub.access & IBV_ACCESS_RELAXED_ORDERING) &&
-	       md__qp_all_on(map, peer, peer->ops.verbs);
+	return peer->adapter[0] && !(grant->mr->pub.access & IBV_ACCESS_RELAXED_ORDERING) &&
+	       md__qp_all_on(map, peer, peer->adapter);
 }
 
 /* With both locks. */

@@ -434,7 +434,14 @@ void md__peer_has_room(struct md_peer *peer)
 
 /* ---- connections -------------------------------------------------------- */
 
-int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs)
+/* Its name: the application may close it, and so may rdma_cm(7). */
+static void set_adapter(struct md_peer *peer, const struct ibv_context *verbs)
+{
+	if (verbs)
+		snprintf(peer->adapter, sizeof(peer->adapter), "%s", verbs->device->name);
+}
+
+int md__peer_connected(struct md_peer *peer, const struct ibv_context *verbs)
 {
 	bool over, there;
 
@@ -443,7 +450,7 @@ int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs)
 	over = peer->link.state == MD__LINK_CLOSED;
 	there = peer->connected;
 	if (!over && !there) {
-		peer->ops.verbs = verbs;
+		set_adapter(peer, verbs);
 		peer->connected = true;
 		peer->hang_up = false;
 		peer->out_length = 0;
@@ -464,7 +471,7 @@ int md_peer_connected(struct md_peer *peer)
 {
 	if (check_peer(peer, "md_peer_connected"))
 		return -1;
-	return md__peer_connected(peer, peer->ops.verbs);
+	return md__peer_connected(peer, NULL);
 }
 
 void md__peer_lost(struct md_peer *peer, int error, const char *why)
@@ -554,6 +561,7 @@ static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops
 	peer->ctx = ctx;
 	peer->ops = *ops;
 	peer->arg = arg;
+	set_adapter(peer, ops->verbs);
 	pthread_mutex_init(&peer->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

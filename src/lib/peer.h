@@ -73,11 +73,12 @@ struct md_peer {
 	unsigned int attached; /* queue pairs, in all maps */
 	unsigned int strays;   /* how many of @stray there are */
 	struct md__stray stray[MD__STRAYS];
-	uint64_t last_region;	 /* that was granted */
-	uint64_t last_cookie;	 /* of a PERSIST_REQ */
-	uint64_t ask_again_at;	 /* for those without an answer, ns; 0: none */
-	unsigned int unanswered; /* messages */
-	bool requests_due;	 /* some may not be sent yet */
+	uint64_t last_region;		  /* that was granted */
+	uint64_t last_cookie;		  /* of a PERSIST_REQ */
+	uint64_t ask_again_at;		  /* for those without an answer, ns; 0: none */
+	unsigned int unanswered;	  /* messages */
+	bool requests_due;		  /* some may not be sent yet */
+	char adapter[IBV_SYSFS_NAME_MAX]; /* by which messages come; "": not by RDMA */
 	struct md__flush flush[MD__FLUSHES];
 	TAILQ_HEAD(, md_grant) grants;
 	struct md__remotes remotes;
@@ -102,12 +103,13 @@ void md__peer_tick(struct md_peer *peer, uint64_t now);
 
 /*
  * For who carries a session: what the public calls of the same names do, without
- * their checks. unreached() tells that there still is no connection; refused() ends
- * the session by what the other side said before there was one.
+ * their checks. connected() is by an adapter, NULL: by the one of before. unreached()
+ * tells that there still is no connection; refused() ends the session by what the
+ * other side said before there was one.
  */
 struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
 			     void *user_data);
-int md__peer_connected(struct md_peer *peer, struct ibv_context *verbs);
+int md__peer_connected(struct md_peer *peer, const struct ibv_context *verbs);
 int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
 void md__peer_lost(struct md_peer *peer, int error, const char *why);
 void md__peer_unreached(struct md_peer *peer, int error, const char *why);

@@ -83,12 +83,7 @@ void md__qp_fence_of(struct md_map *map, const struct md_peer *peer, enum md_rea
 	}
 }
 
-static bool is_on(const struct ibv_qp *qp, const struct ibv_context *verbs)
-{
-	return !strcmp(qp->context->device->name, verbs->device->name);
-}
-
-bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const struct ibv_context *verbs)
+bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const char *adapter)
 {
 	struct md__attachment *at;
 	bool found = false;
@@ -96,7 +91,7 @@ bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const struct 
 	TAILQ_FOREACH(at, &map->attachments, attachments) {
 		if (at->peer != peer)
 			continue;
-		if (!is_on(at->qp, verbs))
+		if (strcmp(at->qp->context->device->name, adapter))
 			return false;
 		found = true;
 	}

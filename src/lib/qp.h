@@ -21,8 +21,8 @@ struct md__attachment {
 /* Those that were attached with a peer, or without one (NULL), to the error state. */
 void md__qp_fence_of(struct md_map *map, const struct md_peer *peer, enum md_reason reason);
 
-/* Is there one of a peer, and is each on this adapter? */
-bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const struct ibv_context *verbs);
+/* Is there one of a peer, and is each on the adapter of this name? */
+bool md__qp_all_on(struct md_map *map, const struct md_peer *peer, const char *adapter);
 
 /* A new generation: what is attached may be fenced again. */
 void md__qp_forget_fences(struct md_map *map);

@@ -2,6 +2,7 @@
 /* Remote writes that the holder is asked to make durable. */
 
 #include <unistd.h>
+#include <stdlib.h>
 
 #include "granted.h"
 
@@ -75,6 +76,34 @@ static void persist__attached_later__enotsup_before(void)
 	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], s[0].peer[HOLDER]), 0);
 	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 1, 2), 0);
 	expect_persisted(0, 2, 0);
+	end_all();
+}
+
+/* The application may close it, and open it again, before the next connection. */
+static void persist__adapter_is_closed_meanwhile__known_by_its_name(void)
+{
+	struct ibv_device *device = calloc(1, sizeof(*device));
+	struct ibv_context *adapter = calloc(1, sizeof(*adapter));
+
+	memcpy(device->name, fake_device[0].name, sizeof(fake_device[0].name));
+	adapter->device = device;
+	session_adapter = adapter;
+	grant_all();
+	adapter->device = NULL;
+	free(adapter);
+	free(device);
+	session_adapter = &fake_adapter[0];
+	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
+	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], s[0].peer[HOLDER]), 0);
+	session_cut(&s[0]);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	session_pass(&s[0], MD_EVENT_PEER_DOWN);
+	session_mend(&s[0]);
+	holder_pass(MD_EVENT_PEER_UP);
+	session_pass(&s[0], MD_EVENT_PEER_UP);
+	sessions_run();
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
+	expect_persisted(0, 1, 0);
 	end_all();
 }
 
@@ -301,6 +330,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(persist__no_adapter__enotsup),
 	UNIT_CASE(persist__other_adapter__enotsup),
 	UNIT_CASE(persist__attached_later__enotsup_before),
+	UNIT_CASE(persist__adapter_is_closed_meanwhile__known_by_its_name),
 	UNIT_CASE(persist__relaxed_ordering__enotsup),
 	UNIT_CASE(persist__pending_in_a_break__finished_before_done),
 	UNIT_CASE(persist__recalled_with_a_use_open__taken),
