@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Remote writes that the holder is asked to make durable. */
 
-#include <unistd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "granted.h"
 
