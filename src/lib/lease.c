@@ -41,9 +41,11 @@ int md__lease_init(struct md__lease *lease, const struct md__range *range)
 void md__lease_drop(struct md__lease *lease)
 {
 	md__fork_hold();
-	if (lease->fd >= 0)
+	/* Between two parts of a restore there is none, and others may look. */
+	if (lease->fd >= 0) {
 		close(lease->fd);
-	lease->fd = -1;
+		lease->fd = -1;
+	}
 	free(lease->data);
 	lease->data = NULL;
 	md__fork_let();
