@@ -499,9 +499,10 @@ int md_fence_qp(struct md_map *map, struct ibv_qp *qp);
  * outlives its connections. mapdirect-protocol(7) has what is said in it.
  */
 
-#define MD_NAME_MAX 64	   /* bytes in the name of a grant, its final zero included */
-#define MD_MESSAGE_MAX 256 /* bytes in a message of a session */
-#define MD_PRIVATE_MAX 32  /* bytes of private data in a request */
+#define MD_NAME_MAX 64	    /* bytes in the name of a grant, its final zero included */
+#define MD_MESSAGE_MAX 256  /* bytes in a message of a session */
+#define MD_REMOTES_MAX 1024 /* that one peer grants; what is more is given back */
+#define MD_PRIVATE_MAX 32   /* bytes of private data in a request */
 
 /**
  * struct md_peer_ops - a connection of the application's own
@@ -722,7 +723,8 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
  * peer (md_attach_qp()) are set to the error state. A peer that is done keeps its
  * queue pairs. After a restore the region is granted again by itself, with its new
  * key. Attach the queue pair before, so that the peer may use md_persist_remote().
- * Does not wait for the peer. In a break the grant is given after the restore.
+ * Does not wait for the peer. In a break the grant is given after the restore. A peer
+ * that has MD_REMOTES_MAX of them gives it back at once.
  *
  * errno: EINVAL (no peer, region or remote access, a name that is too long,
  * different contexts), ESTALE (the map is lost), ESHUTDOWN (the session is over),

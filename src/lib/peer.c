@@ -168,14 +168,28 @@ static void give_up(struct md_peer *peer, enum md__link_result result)
 
 /* ---- sending ------------------------------------------------------------ */
 
-static bool next_stray(struct md_peer *peer, struct md__msg *msg)
+static void fill_stray(const struct md__stray *stray, struct md__msg *msg)
 {
-	if (!peer->strays)
-		return false;
-	peer->strays--;
-	msg->type = peer->stray[peer->strays].type;
-	msg->answer = peer->stray[peer->strays].answer;
-	return true;
+	msg->type = stray->type;
+	if (stray->type == MD__MSG_RELEASE)
+		msg->region = (struct md__region_msg){
+			.region = stray->answer.region,
+			.generation = stray->answer.generation,
+		};
+	else
+		msg->answer = stray->answer;
+}
+
+static bool next_stray(struct md_peer *peer, struct md__msg *msg, bool bulk)
+{
+	for (unsigned int i = 0; i < peer->strays; i++) {
+		if ((peer->stray[i].type == MD__MSG_RELEASE) != bulk)
+			continue;
+		fill_stray(&peer->stray[i], msg);
+		peer->stray[i] = peer->stray[--peer->strays];
+		return true;
+	}
+	return false;
 }
 
 /* What must not wait comes before what may: bulk has fewer credits. */
@@ -183,13 +197,13 @@ static bool next_of_session(struct md_peer *peer, struct md__msg *msg, uint64_t 
 {
 	if (!md__link_has_room(&peer->link, false))
 		return false;
-	if (md__grants_next(peer, msg, false, now) || next_stray(peer, msg) ||
+	if (md__grants_next(peer, msg, false, now) || next_stray(peer, msg, false) ||
 	    md__remotes_next(peer, msg, false) || md__flush_next(peer, msg))
 		return true;
 	if (!md__link_has_room(&peer->link, true))
 		return false;
-	return md__grants_next(peer, msg, true, now) || md__remotes_next(peer, msg, true) ||
-	       md__requests_next(peer, msg, now);
+	return md__grants_next(peer, msg, true, now) || next_stray(peer, msg, true) ||
+	       md__remotes_next(peer, msg, true) || md__requests_next(peer, msg, now);
 }
 
 /* With the lock: have a message in @out, if there is one to be sent now. */
@@ -275,21 +289,23 @@ static void wait_for_sender(struct md_peer *peer)
 
 /* ---- input -------------------------------------------------------------- */
 
-/* The holder has to get an answer also about what is not known here any more. */
+/* The holder has to get an answer also about what is not known here, or not wanted. */
 static void answer_stray(struct md_peer *peer, const struct md__msg *msg)
 {
-	const struct md__answer_msg answer = {
-		.region = msg->recall.region,
-		.generation = msg->recall.barrier,
-		.id = msg->recall.id,
-	};
+	struct md__stray stray = { .type = MD__MSG_RELEASE };
 
 	if (peer->strays == MD__STRAYS)
 		return;
-	peer->stray[peer->strays++] = (struct md__stray){
-		.type = msg->type == MD__MSG_RECALL ? MD__MSG_RECALL_DONE : MD__MSG_FENCED_ACK,
-		.answer = answer,
-	};
+	if (msg->type == MD__MSG_GRANT) {
+		stray.answer.region = msg->grant.region;
+		stray.answer.generation = msg->grant.generation;
+	} else {
+		stray.type = msg->type == MD__MSG_RECALL ? MD__MSG_RECALL_DONE : MD__MSG_FENCED_ACK;
+		stray.answer.region = msg->recall.region;
+		stray.answer.generation = msg->recall.barrier;
+		stray.answer.id = msg->recall.id;
+	}
+	peer->stray[peer->strays++] = stray;
 }
 
 static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *msg)

@@ -32,7 +32,7 @@ enum md__peer_slot {
 	MD__PEER_SLOTS,
 };
 
-/* Answers about regions that are not known here any more; the holder asks again. */
+/* Answers about regions that are not known here; the holder asks again. */
 #define MD__STRAYS 8
 
 struct md__stray {
@@ -71,6 +71,7 @@ struct md_peer {
 	bool sending;	       /* a thread is in ops.send or ops.close, without the lock */
 	bool send_more;	       /* it is to look again */
 	unsigned int attached; /* queue pairs, in all maps */
+	unsigned int ranges;   /* how many of @remotes there are */
 	unsigned int strays;   /* how many of @stray there are */
 	struct md__stray stray[MD__STRAYS];
 	uint64_t last_region;		  /* that was granted */

@@ -152,6 +152,7 @@ static struct md__remote *new_remote(struct md_peer *peer, uint64_t region)
 	md__fork_hold();
 	TAILQ_INSERT_TAIL(&peer->remotes, r, remotes);
 	md__fork_let();
+	peer->ranges++;
 	return r;
 }
 
@@ -164,6 +165,7 @@ static void retire_if_done(struct md_peer *peer, struct md__remote *r)
 	TAILQ_REMOVE(&peer->remotes, r, remotes);
 	TAILQ_INSERT_TAIL(&peer->spares, r, remotes);
 	md__fork_let();
+	peer->ranges--;
 }
 
 static struct md__hold_input to_input(const struct md__msg *msg)
@@ -186,7 +188,8 @@ enum md__wire_error md__remotes_take(struct md_peer *peer, const struct md__msg 
 	bool grant = msg->type == MD__MSG_GRANT;
 	struct md__remote *r = find(peer, grant ? msg->grant.region : msg->recall.region);
 
-	if (!r && !grant)
+	/* A holder decides how much it grants, and not how much memory that takes here. */
+	if (!r && (!grant || peer->ranges == MD_REMOTES_MAX))
 		return MD__ERR_SESSION;
 	if (!r)
 		r = new_remote(peer, msg->grant.region);

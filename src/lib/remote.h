@@ -53,7 +53,8 @@ int md__remote_fail_gone(int err);
 
 /*
  * All of one peer, with its lock.
- * take: GRANT, RECALL or FENCED; what they return is 0 or what is wrong with it.
+ * take: GRANT, RECALL or FENCED; what they return is 0 or what is wrong with it:
+ * SESSION is a region that is not known here, and not to be.
  * next: fill in what is due, if anything is.
  * drained: look for which all uses have ended.
  */

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "granted.h"
+#include "peer.h"
 
 #define BUDGET_MS 100
 #define MANY 100
+#define BEYOND 30
 
 static void break_now(void)
 {
@@ -226,13 +228,18 @@ static void recall__second_break_while_one_is_fenced__others_only(void)
 	end_all();
 }
 
-static struct md_event *any_event(void)
+static struct md_event *any_event_of(struct md_context *of)
 {
 	struct md_event *event = NULL;
 
-	while (md_get_event(ctx, &event, 0))
+	while (md_get_event(of, &event, 0))
 		sessions_run();
 	return event;
+}
+
+static struct md_event *any_event(void)
+{
+	return any_event_of(ctx);
 }
 
 static void input__not_the_protocol__closed_and_fenced_alone(void)
@@ -347,6 +354,77 @@ static void recall__more_grants_than_credits__all_in_the_end(void)
 	end_all();
 }
 
+/* Nothing more is granted, not even when what has no answer is sent again. */
+static void expect_no_more(struct session *of)
+{
+	struct md_event *event;
+
+	usleep(100000);
+	sessions_run();
+	CU_ASSERT_EQUAL(md_get_event(of->ctx, &event, 0), -1);
+}
+
+/* Those that are given back are kept until the holder has answered. */
+static unsigned int kept_by(struct md_peer *peer)
+{
+	unsigned int kept;
+
+	pthread_mutex_lock(&peer->lock);
+	kept = peer->ranges;
+	pthread_mutex_unlock(&peer->lock);
+	return kept;
+}
+
+static void grant_more(struct md_grant **more, unsigned int from, unsigned int to)
+{
+	for (unsigned int i = from; i < to; i++) {
+		more[i] = md_grant(s[0].peer[HOLDER], mr, "more");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(more[i]);
+	}
+}
+
+/* A holder that grants and grants has its peer keep so many, and no more. */
+static void grant__more_than_a_peer_keeps__given_back_and_the_rest_stays(void)
+{
+	const unsigned int most = MD_REMOTES_MAX, all = most + 2 * BEYOND;
+	static struct md_grant *more[MD_REMOTES_MAX + 2 * BEYOND];
+	static struct md_remote *taken[MD_REMOTES_MAX];
+
+	grant_all();
+	grant_more(more, 1, most + BEYOND);
+	for (unsigned int i = 1; i < most; i++)
+		taken[i] = session_granted(&s[0]);
+	expect_no_more(&s[0]);
+	use(0);
+	/* There is room again for as many as are given back. */
+	for (int i = 1; i <= BEYOND / 2; i++)
+		CU_ASSERT_EQUAL(md_remote_release(taken[i]), 0);
+	while (kept_by(s[0].peer[PEER]) > most - BEYOND / 2)
+		sessions_run();
+	grant_more(more, most + BEYOND, all);
+	for (int i = 1; i <= BEYOND / 2; i++)
+		session_granted(&s[0]);
+	expect_no_more(&s[0]);
+	/* Nobody waits for what was given back. */
+	break_now();
+	holder_pass(MD_EVENT_RELEASED);
+	holder_pass(MD_EVENT_RESTORED);
+	for (unsigned int i = 0; i < 2 * most; i++)
+		md_ack_event(any_event_of(s[0].ctx));
+	for (int i = 1; i < PEERS; i++) {
+		session_pass(&s[i], MD_EVENT_RECALLED);
+		session_pass(&s[i], MD_EVENT_GRANTED);
+	}
+	/* So that no recall has to be waited for. */
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_RELEASED);
+	for (unsigned int i = 1; i < all; i++)
+		CU_ASSERT_EQUAL(md_recall(more[i]), 0);
+	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
+	end_all();
+}
+
 static void recall__connection_takes_nothing__goes_on_when_it_does(void)
 {
 	grant_all();
@@ -428,6 +506,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(input__not_the_protocol__closed_and_fenced_alone),
 	UNIT_CASE(recall__another_thread_posts__no_use_of_a_dead_key),
 	UNIT_CASE(recall__more_grants_than_credits__all_in_the_end),
+	UNIT_CASE(grant__more_than_a_peer_keeps__given_back_and_the_rest_stays),
 	UNIT_CASE(recall__connection_takes_nothing__goes_on_when_it_does),
 	UNIT_CASE(recall__broken_again_at_once__second_grant_is_never_sent),
 	UNIT_CASE(recall__lost_for_good__peers_are_told_why),
