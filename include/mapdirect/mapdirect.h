@@ -594,7 +594,8 @@ int md_peer_lost(struct md_peer *peer);
  * lost, as the ones here from there are: after this, handles of them are invalid.
  * Events of the peer and of its remote ranges that were not fetched are dropped, as are
  * requests of md_persist_remote() without an answer: what they cover may not be
- * durable. May block while a message is being sent.
+ * durable. May block while a message is being sent, and for 100 ms if the connection
+ * takes none.
  *
  * errno: EBUSY (grants to it are left: md_recall() them; queue pairs attached with
  * it; open uses of its remote ranges; unacknowledged events), ECHILD.

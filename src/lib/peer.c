@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "attr.h"
 #include "clock.h"
@@ -20,6 +21,9 @@ _Static_assert(MD_MESSAGE_MAX == MD__WIRE_MAX, "what the header says");
 
 /* A connection that took nothing is offered it again after this. */
 #define RETRY_NS (1 * MD__MSEC)
+
+/* And that a session is over for so long. */
+#define LAST_NS (100 * MD__MSEC)
 
 void md__peer_kick(struct md_peer *peer)
 {
@@ -256,6 +260,12 @@ static void hang_up(struct md_peer *peer)
 	pthread_mutex_lock(&peer->lock);
 }
 
+/* With the lock: the last message of the session may find room yet. */
+static bool waits_for_room(const struct md_peer *peer)
+{
+	return peer->retry_at && md__now() < peer->last_until;
+}
+
 void md__peer_send(struct md_peer *peer)
 {
 	char kept[MD__ERRMSG_MAX];
@@ -269,7 +279,7 @@ void md__peer_send(struct md_peer *peer)
 		peer->sending = true;
 		while (send_one(peer))
 			;
-		if (peer->hang_up)
+		if (peer->hang_up && !waits_for_room(peer))
 			hang_up(peer);
 		peer->sending = false;
 		pthread_cond_broadcast(&peer->changed);
@@ -656,6 +666,23 @@ static const char *what_is_left(struct md_peer *peer)
 	return md__remotes_left(peer);
 }
 
+/* The last message is gone, or will not go, when this returns. */
+static void say_last(struct md_peer *peer)
+{
+	bool again;
+
+	for (;;) {
+		md__peer_send(peer);
+		pthread_mutex_lock(&peer->lock);
+		wait_for_sender(peer);
+		again = peer->connected;
+		pthread_mutex_unlock(&peer->lock);
+		if (!again)
+			return;
+		usleep(RETRY_NS / 1000);
+	}
+}
+
 int md_peer_close(struct md_peer *peer)
 {
 	const char *left;
@@ -666,22 +693,19 @@ int md_peer_close(struct md_peer *peer)
 		return md__fail_forked();
 	pthread_mutex_lock(&peer->lock);
 	left = what_is_left(peer);
+	/* Nobody makes a connection of it from here on. */
+	if (!left && peer->link.state != MD__LINK_CLOSED)
+		md__link_bye(&peer->link);
 	if (!left && peer->connected) {
-		if (peer->link.state != MD__LINK_CLOSED)
-			md__link_bye(&peer->link);
 		peer->hang_up = true;
+		peer->last_until = md__now() + LAST_NS;
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (left)
 		return md__fail(EBUSY, "the peer still has %s", left);
-	md__peer_send(peer);
+	say_last(peer);
 	pthread_mutex_lock(&peer->lock);
-	wait_for_sender(peer);
-	peer->link.state = MD__LINK_CLOSED;
-	if (peer->connected) /* it takes nothing now */
-		connection_ended(peer, 0, "the session was ended");
-	else
-		session_ended(peer, 0, "the session was ended");
+	session_ended(peer, 0, "the session was ended");
 	md__remotes_forget(peer);
 	md__slots_forget(peer->slot, MD__PEER_SLOTS);
 	atomic_store(&peer->timer, 0);

@@ -85,6 +85,7 @@ struct md_peer {
 	struct md__remotes remotes;
 	struct md__remotes spares; /* released, to be used again */
 	uint64_t retry_at;	   /* the connection took nothing: when to try again, ns */
+	uint64_t last_until;	   /* when to hang up all the same, ns */
 	size_t in_length, out_length;
 	uint8_t in[MD__WIRE_MAX];  /* the beginning of a message */
 	uint8_t out[MD__WIRE_MAX]; /* one that was not taken; while sending: not locked */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Calls on peers, grants and remote ranges: what they refuse, and what waits. */
 
+#include <pthread.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "context.h"
 #include "granted.h"
 #include "map.h"
@@ -158,6 +160,54 @@ static void close__by_the_peer__holder_knows(void)
 	end_all();
 }
 
+/* A moment later it would have taken it. */
+static void *take_again(void *arg)
+{
+	struct session_way *way = arg;
+
+	usleep(20000);
+	way->send_error = 0;
+	return NULL;
+}
+
+static void close__connection_takes_nothing_for_a_moment__holder_knows(void)
+{
+	struct md_event *event;
+	pthread_t thread;
+
+	grant_all();
+	s[0].way[PEER].send_error = EAGAIN;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, take_again, &s[0].way[PEER]), 0);
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), 0);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(s[0].way[PEER].closed, 1);
+	s[0].peer[PEER] = NULL;
+	event = holder_event(MD_EVENT_PEER_CLOSED);
+	CU_ASSERT_EQUAL(event->error, 0);
+	md_ack_event(event);
+	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
+	end_all();
+}
+
+static void close__connection_takes_nothing__closed_soon(void)
+{
+	uint64_t began;
+
+	grant_all_within(50);
+	s[0].way[PEER].send_error = EAGAIN;
+	began = md__now();
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), 0);
+	CU_ASSERT(md__now() - began < 2 * MD__SEC);
+	CU_ASSERT_EQUAL(s[0].way[PEER].closed, 1);
+	s[0].peer[PEER] = NULL;
+	CU_ASSERT_EQUAL(md_peer_lost(s[0].peer[HOLDER]), 0);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	CU_ASSERT_EQUAL(md_recall(grant[0]), 0);
+	grant[0] = NULL;
+	holder_pass(MD_EVENT_QP_FENCED);
+	end_all();
+}
+
 /* ---- waiting ------------------------------------------------------------------ */
 
 static void wait__recalled_for_long__etimedout(void)
@@ -270,6 +320,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(grant__break_noticed__granted_after_the_restore),
 	UNIT_CASE(close__something_left__ebusy),
 	UNIT_CASE(close__by_the_peer__holder_knows),
+	UNIT_CASE(close__connection_takes_nothing_for_a_moment__holder_knows),
+	UNIT_CASE(close__connection_takes_nothing__closed_soon),
 	UNIT_CASE(wait__recalled_for_long__etimedout),
 	UNIT_CASE(wait__on_demand__leased_again),
 	UNIT_CASE(map__on_demand_and_restore__einval),
