@@ -577,7 +577,32 @@ static uint64_t random_number(void)
 	return number;
 }
 
-static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops *ops, void *arg)
+/* Is an event of it fetched and not acknowledged? */
+static bool is_lent(const struct md_peer *peer)
+{
+	return md__slots_lent(peer->slot, MD__PEER_SLOTS) || md__remotes_lent(peer);
+}
+
+/* One that was closed, and is listed again, or NULL. With the list_lock. */
+static struct md_peer *take_retired(struct md_context *ctx)
+{
+	struct md_peer *peer;
+
+	TAILQ_FOREACH(peer, &ctx->retired_peers, peers) {
+		if (!is_lent(peer))
+			break;
+	}
+	if (!peer)
+		return NULL;
+	md__fork_hold();
+	TAILQ_REMOVE(&ctx->retired_peers, peer, peers);
+	TAILQ_INSERT_TAIL(&ctx->peers, peer, peers);
+	md__fork_let();
+	return peer;
+}
+
+/* The same of new memory. */
+static struct md_peer *add_peer(struct md_context *ctx)
 {
 	struct md_peer *peer = calloc(1, sizeof(*peer));
 	pthread_condattr_t attr;
@@ -585,9 +610,6 @@ static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops
 	if (!peer)
 		return NULL;
 	peer->ctx = ctx;
-	peer->ops = *ops;
-	peer->arg = arg;
-	set_adapter(peer, ops->verbs);
 	pthread_mutex_init(&peer->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -598,7 +620,34 @@ static struct md_peer *new_peer(struct md_context *ctx, const struct md_peer_ops
 	TAILQ_INIT(&peer->spares);
 	for (int i = 0; i < MD__PEER_SLOTS; i++)
 		md__slot_init(&peer->slot[i], ctx, &peer->last_fetched);
+	md__fork_hold();
+	TAILQ_INSERT_TAIL(&ctx->peers, peer, peers);
+	md__fork_let();
 	return peer;
+}
+
+/* Who looks at it as the one that it was before finds nothing to do. */
+static void begin(struct md_peer *peer, uint64_t name, const struct md_peer_ops *ops, void *arg,
+		  void *user_data)
+{
+	const struct md_context *ctx = peer->ctx;
+
+	pthread_mutex_lock(&peer->lock);
+	md__link_init(&peer->link, name, ctx->incarnation, ctx->keepalive_ns);
+	peer->ops = *ops;
+	peer->arg = arg;
+	peer->carrier = NULL;
+	peer->user_data = user_data;
+	peer->adapter[0] = '\0';
+	set_adapter(peer, ops->verbs);
+	peer->last_region = 0;
+	peer->last_cookie = 0;
+	peer->ask_again_at = 0;
+	peer->unanswered = 0;
+	peer->last_until = 0;
+	peer->last_fetched = 0;
+	md__remotes_reuse(peer);
+	pthread_mutex_unlock(&peer->lock);
 }
 
 struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
@@ -611,20 +660,15 @@ struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *o
 		md__fail(EIO, "no random numbers: %s", strerror(errno));
 		return NULL;
 	}
-	peer = new_peer(ctx, ops, arg);
-	if (!peer) {
-		md__fail(ENOMEM, "no memory for a peer");
-		return NULL;
-	}
-	peer->user_data = user_data;
 	pthread_mutex_lock(&ctx->list_lock);
-	if (!ctx->incarnation)
+	peer = take_retired(ctx) ?: add_peer(ctx);
+	if (peer && !ctx->incarnation)
 		ctx->incarnation = name;
-	md__link_init(&peer->link, name, ctx->incarnation, ctx->keepalive_ns);
-	md__fork_hold();
-	TAILQ_INSERT_TAIL(&ctx->peers, peer, peers);
-	md__fork_let();
+	if (peer)
+		begin(peer, name, ops, arg, user_data);
 	pthread_mutex_unlock(&ctx->list_lock);
+	if (!peer)
+		md__fail(ENOMEM, "no memory for a peer");
 	return peer;
 }
 
@@ -733,7 +777,7 @@ bool md__peer_lent(const struct md__peers *retired)
 	const struct md_peer *peer;
 
 	TAILQ_FOREACH(peer, retired, peers) {
-		if (md__slots_lent(peer->slot, MD__PEER_SLOTS) || md__remotes_lent(peer))
+		if (is_lent(peer))
 			return true;
 	}
 	return false;

@@ -42,7 +42,7 @@ struct md__stray {
 
 /*
  * The memory of a peer stays until md_close(): whoever was about to look at it may
- * still do so.
+ * still do so. One that is closed is taken for the next, first of all.
  */
 struct md_peer {
 	/* Fixed from md_peer_new() to md_peer_close(). */

@@ -356,6 +356,18 @@ static void free_all(struct md__remotes *remotes)
 	}
 }
 
+void md__remotes_reuse(struct md_peer *peer)
+{
+	struct md__remote *r;
+
+	md__fork_hold();
+	TAILQ_FOREACH(r, &peer->remotes, remotes)
+		md__requests_free(r);
+	TAILQ_CONCAT(&peer->spares, &peer->remotes, remotes);
+	md__fork_let();
+	peer->ranges = 0;
+}
+
 void md__remotes_free(struct md_peer *peer)
 {
 	free_all(&peer->remotes);

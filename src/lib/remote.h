@@ -74,6 +74,9 @@ void md__remotes_forget(struct md_peer *peer);
 /* Is an event of one of them fetched and not acknowledged? */
 bool md__remotes_lent(const struct md_peer *peer);
 
+/* What is left of another session, in which nobody has an event, is to be used again. */
+void md__remotes_reuse(struct md_peer *peer);
+
 void md__remotes_free(struct md_peer *peer);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -445,6 +446,27 @@ static void connect__refused__closed_for_good(void)
 	pass_end(there, MD_EVENT_PEER_CLOSED, ECONNREFUSED, "is gone for good");
 	expect_quiet(60);
 	CU_ASSERT_EQUAL(fake_cm_tries(), 1);
+}
+
+/* Whoever likes may ask, and as often: nothing is left of it. */
+static void refuse__again_and_again__memory_stays(void)
+{
+	size_t before = 0;
+
+	listen_here();
+	for (int i = 0; i < 100; i++) {
+		if (i == 20)
+			before = mallinfo2().uordblks;
+		connect_there();
+		take_request();
+		CU_ASSERT_EQUAL(md_refuse(here_peer), 0);
+		here_peer = NULL;
+		pass(there, MD_EVENT_PEER_CLOSED);
+		CU_ASSERT_EQUAL(md_peer_close(there_peer), 0);
+		there_peer = NULL;
+		run_ms(1);
+	}
+	CU_ASSERT(mallinfo2().uordblks < before + 32768);
 }
 
 /* Half of each is jitter: 10 to 20, 20 to 40, 40 to 80, 80 to 160 ms. */
@@ -1208,6 +1230,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(connect__by_ipv6__address_in_brackets),
 	UNIT_CASE(connect__granted__can_be_used_and_recalled),
 	UNIT_CASE(connect__refused__closed_for_good),
+	UNIT_CASE(refuse__again_and_again__memory_stays),
 	UNIT_CASE(connect__nobody_listens__tries_with_growing_pauses),
 	UNIT_CASE(connect__many_peers__each_has_its_session),
 	UNIT_CASE(connect__given_up_before_answer__asked_once),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Calls on peers, grants and remote ranges: what they refuse, and what waits. */
 
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -158,6 +159,23 @@ static void close__by_the_peer__holder_knows(void)
 	holder_pass(MD_EVENT_RESTORED);
 	CU_ASSERT_FALSE(fake_qp_fenced(&fake_qp[0]));
 	end_all();
+}
+
+/* The memory of one session is that of the next: nothing else is. */
+static void close__another_session_follows__knows_nothing_of_it(void)
+{
+	size_t before = 0;
+
+	for (int round = 0; round < 12; round++) {
+		if (round == 2)
+			before = mallinfo2().uordblks;
+		grant_all();
+		CU_ASSERT_EQUAL(md_persist_remote(remote[1], 0, PAGE, 1), 0);
+		session_pass(&s[1], MD_EVENT_PERSISTED);
+		use(0);
+		end_all();
+	}
+	CU_ASSERT(mallinfo2().uordblks < before + 16384);
 }
 
 /* A moment later it would have taken it. */
@@ -320,6 +338,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(grant__break_noticed__granted_after_the_restore),
 	UNIT_CASE(close__something_left__ebusy),
 	UNIT_CASE(close__by_the_peer__holder_knows),
+	UNIT_CASE(close__another_session_follows__knows_nothing_of_it),
 	UNIT_CASE(close__connection_takes_nothing_for_a_moment__holder_knows),
 	UNIT_CASE(close__connection_takes_nothing__closed_soon),
 	UNIT_CASE(wait__recalled_for_long__etimedout),
