@@ -64,9 +64,9 @@ struct md_context {
 	pthread_cond_t idle; /* a map is not driven any more */
 	struct md__maps maps;
 	struct md__maps retired; /* see map.h */
+	unsigned int restoring;	 /* maps that had more to do in the last turn */
 	struct md__peers peers;
 	struct md__peers retired_peers; /* see peer.h */
-	_Atomic uint64_t turn_end;	/* until when restores may go on in this turn, ns */
 	uint64_t turns;			/* of peers to have something flushed */
 	uint64_t incarnation;		/* a random number, once there was a peer */
 

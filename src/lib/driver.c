@@ -176,14 +176,12 @@ static void drop(struct md_map *map)
 	md__lease_drop(&map->lease);
 }
 
-static int take_lease(struct md_map *map)
+static int ask_provider(struct md_map *map)
 {
 	int saved;
 
-	map->lease.fits = false;
-	map->populate.paused = false;
-	if (md__populate_step(&map->populate, 0))
-		return -1;
+	if (!map->lease.step)
+		map->lease.fits = false;
 	if (map->ops->acquire(map->ctx, &map->range, &map->lease))
 		return -1;
 	if (!watch(map))
@@ -196,14 +194,19 @@ static int take_lease(struct md_map *map)
 
 static enum md__in acquire(struct md_map *map)
 {
-	if (!take_lease(map))
+	bool begun;
+
+	map->populate.paused = false;
+	begun = !md__populate_step(&map->populate, 0);
+	if (begun && !ask_provider(map))
 		return MD__IN_LEASED;
-	if (map->populate.paused && map->lease.step)
+	if (map->populate.paused && errno == EAGAIN) {
+		if (begun && !map->lease.step) /* begins anew */
+			md__lease_drop(&map->lease);
 		return MD__IN_LEASE_PAUSED;
+	}
 	remember(map);
 	md__lease_drop(&map->lease);
-	if (map->populate.paused) /* begins anew */
-		return MD__IN_LEASE_PAUSED;
 	switch (map->error) {
 	case EAGAIN:
 	case EBUSY:
@@ -464,10 +467,12 @@ static void take_request(struct md_map *map, atomic_bool *asked, enum md__in wha
 	pthread_mutex_unlock(&map->lock);
 }
 
-void md__driver_turn(struct md_map *map)
+bool md__driver_turn(struct md_map *map, uint64_t restore_ns)
 {
 	uint64_t timer = atomic_load(&map->timer);
+	bool restores;
 
+	map->populate.until = md__now() + restore_ns;
 	/* In this order: what was asked of a live map says nothing of its break. */
 	take_request(map, &map->restore_asked, MD__IN_RESTORE);
 	take_request(map, &map->want_asked, MD__IN_WANT);
@@ -481,7 +486,9 @@ void md__driver_turn(struct md_map *map)
 	feed_parties(map);
 	if (timer && timer <= md__now())
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });
+	restores = map->engine.state == MD__ACQUIRING;
 	pthread_mutex_unlock(&map->lock);
+	return restores;
 }
 
 int md__driver_start(struct md_map *map)

@@ -5,6 +5,9 @@
 #ifndef MD_LIB_DRIVER_H
 #define MD_LIB_DRIVER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <mapdirect/mapdirect.h>
 
 /*
@@ -13,8 +16,11 @@
  */
 int md__driver_start(struct md_map *map);
 
-/* Do what is due in a claimed map. */
-void md__driver_turn(struct md_map *map);
+/*
+ * Do what is due in a claimed map, a restore for about @restore_ns. True: it has more
+ * to do.
+ */
+bool md__driver_turn(struct md_map *map, uint64_t restore_ns);
 
 /* md_release(). With the map's lock. */
 void md__driver_release(struct md_map *map);

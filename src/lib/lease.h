@@ -31,9 +31,10 @@ struct md__lease {
 	size_t length;
 	/*
 	 * acquire() is to restore. Then it runs in the thread that serves all
-	 * others, and pauses (EAGAIN) when md__populate_step() says so. The next
-	 * call goes on: in which step, and how many bytes of it are done. Both
-	 * are 0 when it begins, and when there is a lease.
+	 * others, and pauses (EAGAIN) when md__populate_step() says so. If it has
+	 * counted a step, the next call goes on there, with so many bytes of it
+	 * done; else it begins anew. Both are 0 when it begins, and when there is
+	 * a lease.
 	 */
 	bool restored;
 	unsigned int step;
@@ -62,8 +63,8 @@ struct md__notice {
  * @check:   fills @result in; no failure is possible but a refusal, in it
  * @acquire: takes the lease and maps the range at @lease->addr; sets
  *           @lease->fd and @lease->generation, and @lease->fits as soon as it
- *           knows. On failure md__lease_drop() cleans up, but not after a
- *           pause. The errno tells the caller whether to try again:
+ *           knows. On failure md__lease_drop() cleans up, but not in a pause
+ *           after the first step. The errno tells the caller whether to try again:
  *           EAGAIN, EBUSY, EEXIST: yes; ENXIO, ENODATA: for some time
  * @read:    1 with a notice, 0 without; never blocks
  * @release: shuts the mapping, then 0 when the lease is over, EBUSY while

@@ -152,7 +152,7 @@ static int populate(const struct md__range *range, struct md__lease *lease,
 	const size_t first = (hole->offset - range->offset) / FAULT_CHUNK * FAULT_CHUNK;
 	char *addr = lease->addr;
 
-	md__populate_begin(lease->populate, lease->length - first);
+	md__populate_begin(lease->populate, lease->length, first);
 	for (size_t done = first, length; done < lease->length; done += length) {
 		length = lease->length - done;
 		if (length > FAULT_CHUNK)

@@ -170,6 +170,11 @@ static int fail_lease(const struct md__range *range)
 	return md__fail(errno, "no lease: %s: %s", why, range->text);
 }
 
+static int fail_copying(const struct md__range *range)
+{
+	return md__fail(EAGAIN, "another map is just copying shared blocks: %s", range->text);
+}
+
 /* Returns the device's answer; the descriptor is in its place before fork(). */
 static int ask_device(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
@@ -188,7 +193,8 @@ static int ask_device(struct md_context *ctx, const struct md__range *range,
 	if (fd >= 0)
 		lease->fd = fd;
 	md__fork_let();
-	lease->generation = arg.generation;
+	if (fd >= 0)
+		lease->generation = arg.generation;
 	return fd;
 }
 
@@ -218,33 +224,39 @@ static int ask_lease(struct md_context *ctx, const struct md__range *range, stru
  * back. So each map first says what it is about to do, and then looks at the
  * others: of two, one at least sees the other.
  *
- * With another lease of our own on the file, nothing in it is shared.
+ * Nothing in the file is shared once another map of ours has come so far as to ask for
+ * a lease. If one is just copying, a restore comes again later. md_map() copies, too,
+ * as far as there is anything left: the one that it would wait for may pause until
+ * this very thread goes on with it.
  */
-static int own_blocks(const struct md__range *range, struct md__lease *lease, bool marked)
+static int own_blocks(const struct md__range *range, struct md__lease *lease,
+		      int (*own)(const struct md__range *, struct md__lease *))
 {
+	int err = 0;
+
 	atomic_store(lease->stage, MD__COPYING);
-	if (!md__service_others(range, lease, MD__COPYING | MD__LEASED) &&
-	    md__unshare(range, lease, marked)) {
-		/* Who waits for the end of it may be the thread that is to go on. */
-		atomic_store(lease->stage, MD__NO_LEASE);
-		return -1;
-	}
-	atomic_store(lease->stage, MD__LEASED);
-	return 0;
+	if (md__service_others(range, lease, MD__LEASED))
+		;
+	else if (lease->restored && md__service_others(range, lease, MD__COPYING))
+		err = fail_copying(range);
+	else
+		err = own(range, lease);
+	atomic_store(lease->stage, err ? MD__NO_LEASE : MD__LEASED);
+	return err;
 }
 
 static int own_shared(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
 {
 	(void)ctx;
-	return own_blocks(range, lease, false);
+	return own_blocks(range, lease, md__unshare);
 }
 
 static int own_marked(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
 {
 	(void)ctx;
-	return own_blocks(range, lease, true);
+	return own_blocks(range, lease, md__unmark);
 }
 
 /* Take no lease that another map would wait for. It waits for none of ours. */
@@ -252,8 +264,7 @@ static int let_copy(const struct md__range *range, const struct md__lease *lease
 {
 	while (md__service_others(range, lease, MD__COPYING)) {
 		if (lease->restored)
-			return md__fail(EAGAIN, "another map is just copying shared blocks: %s",
-					range->text);
+			return fail_copying(range);
 		if (md__populate_step(lease->populate, 0))
 			return -1;
 		usleep(COPY_LOOK_US);
@@ -285,7 +296,7 @@ static int begin(struct md_context *ctx, const struct md__range *range, struct m
 	/* What the module would refuse is not worth a change to the file. */
 	if (md__kmod_may(range))
 		return -1;
-	md__populate_begin(lease->populate, range->length);
+	md__populate_begin(lease->populate, range->length, 0);
 	return 0;
 }
 
@@ -303,7 +314,8 @@ static int acquire(struct md_context *ctx, const struct md__range *range, struct
 {
 	static int (*const steps[])(struct md_context *, const struct md__range *,
 				    struct md__lease *) = {
-		begin, own_shared, allocate, map_anchor, try_lease, own_marked, take_lease,
+		begin,	   own_shared, allocate,   map_anchor,
+		try_lease, own_shared, own_marked, take_lease,
 	};
 
 	/* The last one takes it or fails. */

@@ -68,7 +68,10 @@ struct md_map {
 	atomic_bool punish;		   /* the peer of a grant broke the rules */
 	atomic_bool reconnected;	   /* a peer of a grant has another connection */
 
-	/* Changed by who claimed the map, and with the lock; read with either. */
+	/*
+	 * Changed by who claimed the map, and with the lock; read with either. But where
+	 * a restore pauses, the lock alone is enough to give up what it has so far.
+	 */
 	struct md__lease lease;
 	struct md__populate populate;
 

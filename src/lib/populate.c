@@ -36,9 +36,9 @@ static void report(struct md__populate *p)
 	md__slot_post(&map->slot[MD_EVENT_POPULATE], &event);
 }
 
-void md__populate_begin(struct md__populate *p, uint64_t bytes)
+void md__populate_begin(struct md__populate *p, uint64_t bytes, uint64_t done)
 {
-	p->done = 0;
+	p->done = done;
 	p->total = bytes;
 	report(p);
 }
@@ -58,14 +58,11 @@ static int pause_until(struct md__populate *p, uint64_t again)
 /* Breaks of other maps and calls come first; all others have their turn now and then. */
 static int give_way(struct md__populate *p)
 {
-	struct md_context *ctx = p->map->ctx;
 	uint64_t now = md__now();
 
-	if (atomic_load(&p->impatient) || md__service_breaking(ctx))
+	if (atomic_load(&p->impatient) || md__service_breaking(p->map->ctx))
 		return pause_until(p, now + MD__MSEC);
-	if (now >= atomic_load(&ctx->turn_end))
-		return pause_until(p, now);
-	return 0;
+	return now < p->until ? 0 : pause_until(p, now);
 }
 
 int md__populate_step(struct md__populate *p, uint64_t bytes)

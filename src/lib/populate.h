@@ -25,10 +25,14 @@ struct md__populate {
 	uint64_t told;	/* when the last event was queued, ns */
 	bool paused;	/* md__populate_step() had acquire() pause */
 	uint64_t again; /* until when, ns */
+	uint64_t until; /* when a restore is to pause, ns */
 };
 
-/* An acquire begins: each of so many bytes will be gone through once. */
-void md__populate_begin(struct md__populate *p, uint64_t bytes);
+/*
+ * An acquire begins: each of so many bytes will be gone through once; @done of them
+ * need it no more.
+ */
+void md__populate_begin(struct md__populate *p, uint64_t bytes, uint64_t done);
 
 /* So many bytes more have to be gone through than was thought, or fewer. */
 void md__populate_more(struct md__populate *p, int64_t bytes);

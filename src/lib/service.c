@@ -20,7 +20,7 @@
 #define BATCH 16
 #define HELP_MS 20
 
-/* What restores take of a turn, all together. */
+/* What restores take of a turn, all together: others wait for no more than that. */
 #define RESTORE_NS (10 * MD__MSEC)
 
 void md__service_wake(struct md_context *ctx)
@@ -122,7 +122,7 @@ bool md__service_breaking(struct md_context *ctx)
 		md__service_wake(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
 	TAILQ_FOREACH(map, &ctx->maps, maps)
-		found |= needs_us(map, now);
+		found |= !map->claimed && needs_us(map, now);
 	pthread_mutex_unlock(&ctx->list_lock);
 	return found;
 }
@@ -190,14 +190,15 @@ static void set_timer(struct md_context *ctx, uint64_t first)
 static void turn(struct md_context *ctx, int timeout)
 {
 	struct md_map *map;
-	uint64_t first;
+	unsigned int restoring = 0;
+	uint64_t first, slice;
 
 	collect(ctx, timeout);
 	md__carriers_turn(ctx);
 	md__peers_turn(ctx);
 	first = md__carriers_timer(ctx);
-	atomic_store(&ctx->turn_end, md__now() + RESTORE_NS);
 	pthread_mutex_lock(&ctx->list_lock);
+	slice = RESTORE_NS / (ctx->restoring ?: 1);
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		if (map->claimed) {
 			map->passed_over = true;
@@ -205,12 +206,13 @@ static void turn(struct md_context *ctx, int timeout)
 		}
 		map->claimed = true;
 		pthread_mutex_unlock(&ctx->list_lock);
-		md__driver_turn(map);
+		restoring += md__driver_turn(map, slice);
 		/* A break of one map is not to wait for a long step of another. */
 		md__peers_send(ctx);
 		pthread_mutex_lock(&ctx->list_lock);
 		unclaim_locked(map);
 	}
+	ctx->restoring = restoring;
 	set_timer(ctx, first);
 	pthread_mutex_unlock(&ctx->list_lock);
 }

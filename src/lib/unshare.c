@@ -27,35 +27,6 @@ static bool is_locked(const struct md__range *range)
 	return preadv2(range->fd, &iov, 1, (off_t)range->offset, RWF_NOWAIT) < 0 && errno == EAGAIN;
 }
 
-/* The first extent from @start on that has other owners. 1, or 0: none has; or -1. */
-static int next_shared(int fd, uint64_t start, struct fiemap_extent *found)
-{
-	union {
-		struct fiemap map;
-		char room[sizeof(struct fiemap) + BATCH * sizeof(struct fiemap_extent)];
-	} u;
-	const struct fiemap_extent *e = NULL;
-
-	do {
-		u.map = (struct fiemap){
-			.fm_start = start,
-			.fm_length = FIEMAP_MAX_OFFSET - start,
-			.fm_extent_count = BATCH,
-		};
-		if (ioctl(fd, FS_IOC_FIEMAP, &u.map))
-			return -1;
-		for (uint32_t i = 0; i < u.map.fm_mapped_extents; i++) {
-			e = &u.map.fm_extents[i];
-			start = e->fe_logical + e->fe_length;
-			if (e->fe_flags & FIEMAP_EXTENT_SHARED) {
-				*found = *e;
-				return 1;
-			}
-		}
-	} while (u.map.fm_mapped_extents && !(e->fe_flags & FIEMAP_EXTENT_LAST));
-	return 0;
-}
-
 static int fail(const struct md__range *range)
 {
 	return md__fail(errno, "cannot copy what the file shares with others: %s: %s",
@@ -70,64 +41,88 @@ static int check_lock(const struct md__range *range, const struct md__lease *lea
 }
 
 /*
- * XFS looks then, too, whether the inode has to be called shared any longer.
- * @done: how many bytes of it are copied
+ * The first extent behind what is done that has other owners: done up to its
+ * beginning, its length left. 0: there is none. Or -1.
  */
-static int copy(const struct md__range *range, const struct md__lease *lease,
-		const struct fiemap_extent *e, size_t *done)
+static int64_t next_shared(const struct md__range *range, struct md__lease *lease)
 {
-	md__populate_more(lease->populate, (int64_t)(e->fe_length - *done));
-	while (*done < e->fe_length) {
-		uint64_t left = e->fe_length - *done;
-		uint64_t length = left < CHUNK ? left : CHUNK;
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + BATCH * sizeof(struct fiemap_extent)];
+	} u;
+	const struct fiemap_extent *e = NULL;
 
+	do {
+		u.map = (struct fiemap){
+			.fm_start = lease->done,
+			.fm_length = FIEMAP_MAX_OFFSET - lease->done,
+			.fm_extent_count = BATCH,
+		};
+		if (ioctl(range->fd, FS_IOC_FIEMAP, &u.map))
+			return fail(range);
+		for (uint32_t i = 0; i < u.map.fm_mapped_extents; i++) {
+			e = &u.map.fm_extents[i];
+			if (e->fe_flags & FIEMAP_EXTENT_SHARED) {
+				if (lease->done < e->fe_logical)
+					lease->done = e->fe_logical;
+				return (int64_t)(e->fe_logical + e->fe_length - lease->done);
+			}
+			lease->done = e->fe_logical + e->fe_length;
+		}
+		if (md__populate_step(lease->populate, 0))
+			return -1;
+	} while (u.map.fm_mapped_extents && !(e->fe_flags & FIEMAP_EXTENT_LAST));
+	return 0;
+}
+
+/*
+ * So many bytes behind what is done. XFS looks in the same call whether the inode has
+ * to be called shared any longer.
+ */
+static int copy(const struct md__range *range, struct md__lease *lease, uint64_t offset,
+		uint64_t length)
+{
+	uint64_t piece;
+
+	md__populate_more(lease->populate, (int64_t)length);
+	for (; length; length -= piece) {
+		piece = length < CHUNK ? length : CHUNK;
 		if (check_lock(range, lease))
 			return -1;
 		if (fallocate(range->fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
-			      (off_t)(e->fe_logical + *done), (off_t)length))
+			      (off_t)(offset + lease->done), (off_t)piece))
 			return fail(range);
-		*done += length;
-		if (md__populate_step(lease->populate, length)) {
+		lease->done += piece;
+		if (md__populate_step(lease->populate, piece)) {
 			/* Counted again when it goes on. */
-			md__populate_more(lease->populate, -(int64_t)(left - length));
+			md__populate_more(lease->populate, -(int64_t)(length - piece));
 			return -1;
 		}
 	}
 	return 0;
 }
 
-static int copy_shared(const struct md__range *range, const struct md__lease *lease,
-		       const struct fiemap_extent *e)
+int md__unshare(const struct md__range *range, struct md__lease *lease)
 {
-	size_t done = 0;
-
-	if (fsync(range->fd))
-		return fail(range);
-	return copy(range, lease, e, &done);
-}
-
-int md__unshare(const struct md__range *range, struct md__lease *lease, bool marked)
-{
-	const struct fiemap_extent all = {
-		.fe_logical = range->offset,
-		.fe_length = range->length,
-	};
-	struct fiemap_extent e = { 0 };
-	int found;
+	int64_t length;
 
 	if (check_lock(range, lease))
 		return -1;
-	while ((found = next_shared(range->fd, e.fe_logical + e.fe_length, &e)) > 0) {
-		marked = false;
-		if (copy_shared(range, lease, &e))
+	while ((length = next_shared(range, lease)) > 0) {
+		if (fsync(range->fd))
+			return fail(range);
+		if (copy(range, lease, 0, (uint64_t)length))
 			return -1;
 	}
-	if (found < 0)
-		return fail(range);
-	if (!marked)
-		return 0;
+	return (int)length;
+}
+
+int md__unmark(const struct md__range *range, struct md__lease *lease)
+{
+	if (check_lock(range, lease))
+		return -1;
 	/* Linux 6.12 takes no mark from an inode that has been dirty since it was synced. */
 	if (!lease->done && syncfs(range->fd))
 		return fail(range);
-	return copy(range, lease, &all, &lease->done);
+	return copy(range, lease, range->offset, range->length - lease->done);
 }

@@ -2,16 +2,14 @@
 #ifndef MD_LIB_UNSHARE_H
 #define MD_LIB_UNSHARE_H
 
-#include <stdbool.h>
-
 #include "lease.h"
 
 /**
  * md__unshare - give a file blocks of its own before a range of it is mapped
- * @range:  the range
- * @lease:  to be taken, of which this is a step; if it is to be restored, does not wait for whoever has
- *          the inode locked, but fails with EAGAIN
- * @marked: the inode still counts as shared, though nothing in it may be
+ * @range: the range
+ * @lease: to be taken, of which this is a step; @lease->done: so many bytes of the file
+ *         have no other owner. If it is to be restored, does not wait for whoever has
+ *         the inode locked, but fails with EAGAIN
  *
  * All of the file: as long as any of it is shared, XFS moves blocks nearby when
  * they are stored to, and the module refuses the lease (EMLINK).
@@ -29,6 +27,16 @@
  * 0, or -1 with errno and sentence: EAGAIN, ENOSPC, EIO, and what
  * md__populate_step() fails with. After a pause, another call goes on.
  */
-int md__unshare(const struct md__range *range, struct md__lease *lease, bool marked);
+int md__unshare(const struct md__range *range, struct md__lease *lease);
+
+/**
+ * md__unmark - have the inode not count as shared any more
+ * @range: the range
+ * @lease: as above; @lease->done counts bytes of the range
+ *
+ * For a file of which nothing is shared, but which XFS still takes for shared.
+ * All else as above.
+ */
+int md__unmark(const struct md__range *range, struct md__lease *lease);
 
 #endif

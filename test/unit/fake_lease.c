@@ -120,7 +120,7 @@ static int populate(struct md__lease *lease)
 	const unsigned int pages = (unsigned int)(lease->length / FAKE_PAGE);
 
 	if (!lease->step)
-		md__populate_begin(lease->populate, lease->length);
+		md__populate_begin(lease->populate, lease->length, 0);
 	lease->step = 1;
 	while (lease->done < pages) {
 		void (*call)(unsigned int page) = atomic_load(&at_page);

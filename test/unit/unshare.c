@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Files that share blocks: they are copied before a lease, and no lease is in the way. */
 
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include <mapdirect/uapi.h>
 
 #include "fake_kmod.h"
 #include "fault.h"
@@ -67,6 +73,7 @@ static unsigned int held_in_copy;
 
 static int copy_while_another_maps(int fd, int mode, off_t offset, off_t length)
 {
+	fault_sys.fallocate = copy; /* the other one copies, too */
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&other_thread, NULL, map_other, NULL), 0);
 	usleep(50000);
 	held_in_copy = fake_kmod_held();
@@ -177,6 +184,101 @@ static void restore__much_to_copy__in_pieces(void)
 	fixture_unmap(map);
 }
 
+static _Atomic off_t own;	 /* so much of the file is not shared */
+static atomic_uint stored_early; /* mappings for stores to blocks that were */
+static int (*ask)(int fd, unsigned long request, void *arg);
+static void *(*map_pages)(void *, size_t, int, int, int, off_t);
+
+static int own_more(int fd, int mode, off_t offset, off_t length)
+{
+	(void)fd;
+	(void)mode;
+	usleep(PIECE_US);
+	if (offset <= own && offset + length > own)
+		own = offset + length;
+	return 0;
+}
+
+static int tell_extent(struct fiemap *map)
+{
+	const uint64_t start = map->fm_start > (uint64_t)own ? map->fm_start : (uint64_t)own;
+
+	map->fm_mapped_extents = start < (uint64_t)LARGE;
+	map->fm_extents[0] = (struct fiemap_extent){
+		.fe_logical = start,
+		.fe_length = (uint64_t)LARGE - start,
+		.fe_flags = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_SHARED,
+	};
+	return 0;
+}
+
+static int answer(int fd, unsigned long request, void *arg)
+{
+	if (request == FS_IOC_FIEMAP)
+		return tell_extent(arg);
+	if (request != MAPDIRECT_IOC_LEASE || own == LARGE)
+		return ask(fd, request, arg);
+	errno = EMLINK;
+	return -1;
+}
+
+static void *map_for_stores(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	stored_early += flags & MAP_SYNC && own < LARGE;
+	return map_pages(addr, length, prot, flags, fd, offset);
+}
+
+static void share_all(void)
+{
+	own = 0;
+	stored_early = 0;
+	ask = fault_sys.ioctl;
+	map_pages = fault_sys.mmap;
+	copy = fault_sys.fallocate;
+	fault_sys.ioctl = answer;
+	fault_sys.mmap = map_for_stores;
+	fault_sys.fallocate = own_more;
+}
+
+static void share_none(void)
+{
+	fault_sys.ioctl = ask;
+	fault_sys.mmap = map_pages;
+	fault_sys.fallocate = copy;
+}
+
+/*
+ * It would wait for ever, if the copy goes on in its own thread only; and none of them
+ * stores to what is shared (unshare.h).
+ */
+static void map__a_restore_copies_in_pieces__copies_the_rest(void)
+{
+	const struct md_map_attr attr = { .size = sizeof(attr), .flags = MD_MAP_ALLOCATE };
+	struct md_map *map;
+
+	CU_ASSERT_EQUAL_FATAL(ftruncate(file, LARGE), 0);
+	map = md_map(ctx, file, 0, PAGE, &attr);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	share_all();
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	for (int ms = 0; !own && ms < 10000; ms++) {
+		pump();
+		usleep(1000);
+	}
+	CU_ASSERT(own && own < LARGE);
+	other = md_map(ctx, file, PAGE, PAGE, &attr);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	CU_ASSERT_EQUAL(own, LARGE);
+	pass_event(MD_EVENT_RESTORED);
+	CU_ASSERT_EQUAL(stored_early, 0);
+	share_none();
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(map__blocks_are_shared__copied_first),
 	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
@@ -184,6 +286,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__another_copies_blocks__waits_with_its_lease),
 	UNIT_CASE(restore__another_copies_blocks__tried_later),
 	UNIT_CASE(restore__much_to_copy__in_pieces),
+	UNIT_CASE(map__a_restore_copies_in_pieces__copies_the_rest),
 	{ 0 },
 };
 
