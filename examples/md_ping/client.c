@@ -108,21 +108,28 @@ static bool is_granted(const struct client *cl)
 	return cl->remote;
 }
 
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 /* The library tries for ever; a server that is not started soon never will be. */
 static int wait_until(struct client *cl, bool (*is)(const struct client *))
 {
-	const time_t end = time(NULL) + PATIENCE_MS / 1000;
+	const time_t end = now_s() + PATIENCE_MS / 1000;
 
-	while (!is(cl)) {
+	while (!is(cl) && now_s() < end)
 		if (handle_events(cl, 1000))
 			return -1;
-		if (time(NULL) < end)
-			continue;
-		fprintf(stderr, "md_ping: gave up after %d s: %s\n", PATIENCE_MS / 1000, cl->down);
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	return 0;
+	if (is(cl))
+		return 0;
+	fprintf(stderr, "md_ping: gave up after %d s: %s\n", PATIENCE_MS / 1000,
+		cl->accepted ? "nothing was granted" : cl->down);
+	errno = ETIMEDOUT;
+	return -1;
 }
 
 /* ---- the connection that the data takes ---------------------------------- */

@@ -482,7 +482,7 @@ bool md__driver_turn(struct md_map *map, uint64_t restore_ns)
 	if (atomic_exchange(&map->punish, false))
 		md__grants_punish(map);
 	if (atomic_exchange(&map->reconnected, false))
-		md__grants_attached(map);
+		md__grants_reconnected(map);
 	feed_parties(map);
 	if (timer && timer <= md__now())
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });

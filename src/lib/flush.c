@@ -22,7 +22,7 @@ static enum md__persist_status check(const struct md_grant *grant,
 {
 	if (!grant || !grant->mr || !md__offer_is_held(&grant->offer, req->generation))
 		return MD__PERSIST_STALE;
-	if (!grant->persistable)
+	if (!grant->persistable && !grant->reconnected)
 		return MD__PERSIST_UNSUPPORTED;
 	for (uint32_t i = 0; i < req->count; i++) {
 		const struct md__wire_range *range = &req->range[i];
@@ -198,6 +198,11 @@ uint64_t md__flush_turn(struct md_peer *peer, uint64_t left)
 		struct md_grant *grant = md__grant_find(peer, f->req.region);
 		uint64_t took = 0;
 
+		/* Who drives the map looks, and then has us come back. */
+		if (grant && grant->mr && grant->reconnected) {
+			pthread_mutex_unlock(&peer->lock);
+			return left;
+		}
 		f->status = check(grant, &f->req);
 		if (f->status == MD__PERSIST_DONE)
 			took = carry_out(peer, grant, f, left);

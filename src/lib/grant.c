@@ -101,20 +101,29 @@ void md__grants_offer(struct md_map *map)
 	}
 }
 
-void md__grants_attached(struct md_map *map)
+/* With both locks: by which adapters its messages and its data come. */
+static void look_at_adapters(struct md_grant *grant, struct md_map *map)
+{
+	grant->persistable = is_persistable(grant, map);
+	/* Requests wait for it. */
+	if (grant->reconnected)
+		md__flush_kick(grant->peer);
+	grant->reconnected = false;
+}
+
+void md__grants_reconnected(struct md_map *map)
 {
 	struct md_grant *grant;
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		pthread_mutex_lock(&grant->peer->lock);
 		if (grant->reconnected)
-			grant->persistable = is_persistable(grant, map);
-		grant->reconnected = false;
+			look_at_adapters(grant, map);
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 }
 
-void md__grants_attached_to(struct md_map *map, struct md_peer *peer)
+void md__grants_attached(struct md_map *map, struct md_peer *peer)
 {
 	struct md_grant *grant;
 
@@ -122,7 +131,7 @@ void md__grants_attached_to(struct md_map *map, struct md_peer *peer)
 		if (grant->peer != peer)
 			continue;
 		pthread_mutex_lock(&peer->lock);
-		grant->persistable = is_persistable(grant, map);
+		look_at_adapters(grant, map);
 		pthread_mutex_unlock(&peer->lock);
 	}
 }
@@ -421,7 +430,7 @@ static int add(struct md_map *map, struct md_grant *grant)
 		md__fork_let();
 		TAILQ_INSERT_TAIL(&map->grants, grant, of_map);
 		grant->mr->grants++;
-		grant->persistable = is_persistable(grant, map);
+		look_at_adapters(grant, map);
 		offer_if_open(grant, map);
 	}
 	pthread_mutex_unlock(&peer->lock);

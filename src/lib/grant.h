@@ -30,8 +30,8 @@ struct md_grant {
 	bool awaited;	       /* counted in the map's open_recalls */
 	bool broken;	       /* a lease was broken since it was granted first */
 	bool fence_asked;      /* its peer broke the rules */
-	bool reconnected;      /* its peer has another connection */
 	bool persistable;      /* PERSIST_REQ is served */
+	bool reconnected;      /* by another connection: whether it is, is to be seen */
 	unsigned int flushing; /* how many use @mr without the lock */
 	enum md_reason reason; /* of the last recall */
 	uint64_t recalled_at;  /* when the last recall began, ns */
@@ -53,8 +53,8 @@ void md__grants_lose(struct md_map *map);
  * With the lock of the map: the peers of some grants have another connection; the queue
  * pairs of one peer have changed.
  */
-void md__grants_attached(struct md_map *map);
-void md__grants_attached_to(struct md_map *map, struct md_peer *peer);
+void md__grants_reconnected(struct md_map *map);
+void md__grants_attached(struct md_map *map, struct md_peer *peer);
 
 /* Fence the peers of a map that broke the rules. With its lock. */
 void md__grants_punish(struct md_map *map);

@@ -151,7 +151,7 @@ int md_attach_qp(struct md_map *map, struct ibv_qp *qp, struct md_peer *peer)
 		TAILQ_INSERT_TAIL(&map->attachments, at, attachments);
 		md__fork_let();
 		count(peer, 1);
-		md__grants_attached_to(map, peer);
+		md__grants_attached(map, peer);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!known)
@@ -177,7 +177,7 @@ int md_detach_qp(struct md_map *map, struct ibv_qp *qp)
 		TAILQ_REMOVE(&map->attachments, at, attachments);
 		md__fork_let();
 		count(at->peer, -1);
-		md__grants_attached_to(map, at->peer);
+		md__grants_attached(map, at->peer);
 	}
 	pthread_mutex_unlock(&map->lock);
 	if (!at)

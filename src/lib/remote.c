@@ -329,8 +329,8 @@ void md__remotes_forget(struct md_peer *peer)
 	struct md__remote *r;
 
 	TAILQ_FOREACH(r, &peer->remotes, remotes) {
-		md__requests_drop(r);
-		md__slots_drop(r->slot, MD__REMOTE_SLOTS);
+		md__requests_forget(r);
+		md__slots_forget(r->slot, MD__REMOTE_SLOTS);
 	}
 }
 
@@ -528,8 +528,10 @@ static const char *shut_unused(struct md__remote *r)
 
 	if (r->hold.state == MD__HOLD_VALID)
 		md__guard_shut(&r->guard, EAGAIN);
-	if (md__guard_uses(&r->guard))
+	if (md__guard_uses(&r->guard) > r->requests)
 		left = "open uses: md_remote_put() them";
+	else if (r->requests)
+		left = "requests without an answer: wait for MD_EVENT_PERSISTED";
 	else if (md__requests_lent(r) || md__slots_lent(r->slot, MD__REMOTE_SLOTS) ||
 		 !md__requests_drop(r) || !md__slots_drop(r->slot, MD__REMOTE_SLOTS))
 		left = "events: md_ack_event() them";

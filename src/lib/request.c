@@ -216,6 +216,14 @@ bool md__requests_drop(struct md__remote *r)
 	return true;
 }
 
+void md__requests_forget(struct md__remote *r)
+{
+	struct md__request *q;
+
+	TAILQ_FOREACH(q, &r->finished, requests)
+		md__slots_forget(&q->slot, 1);
+}
+
 static void free_all(struct md__requests *requests)
 {
 	struct md__request *q;

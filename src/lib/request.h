@@ -48,6 +48,9 @@ void md__requests_fail(struct md__remote *r);
 /* Forget what was not fetched; false if an event is lent. The memory is freed. */
 bool md__requests_drop(struct md__remote *r);
 
+/* The same for a session that is over: what is lent stays so, and so does all memory. */
+void md__requests_forget(struct md__remote *r);
+
 /* Is an event of one fetched and not acknowledged? */
 bool md__requests_lent(const struct md__remote *r);
 

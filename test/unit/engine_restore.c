@@ -261,6 +261,16 @@ static void restore__released_in_a_pause__ends_at_once(void)
 	CU_ASSERT_EQUAL(eng.state, MD__RELEASED);
 }
 
+static void restore__paused_and_fits__limit_starts_anew(void)
+{
+	reach(MD__ACQUIRING);
+	feed(MD__IN_LEASE_UNFIT);
+	CU_ASSERT_NOT_EQUAL(eng.unfit_since, 0);
+	feed_timer();
+	feed_in((struct md__input){ .what = MD__IN_LEASE_PAUSED, .again = now, .fits = true });
+	CU_ASSERT_EQUAL(eng.unfit_since, 0);
+}
+
 /* The release came while the question was open: its answer ends it. */
 static void restore__released_before_a_pause__ends_with_it(void)
 {
@@ -439,6 +449,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__busy_again_and_again__pauses_double_to_a_second),
 	UNIT_CASE(restore__paused__goes_on_at_that_time),
 	UNIT_CASE(restore__released_in_a_pause__ends_at_once),
+	UNIT_CASE(restore__paused_and_fits__limit_starts_anew),
 	UNIT_CASE(restore__released_before_a_pause__ends_with_it),
 	UNIT_CASE(restore__other_random_numbers__other_pauses),
 	UNIT_CASE(restore__broken_every_millisecond__pauses_grow),

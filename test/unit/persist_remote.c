@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Remote writes that the holder is asked to make durable. */
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "granted.h"
+#include "peer.h"
+#include "service.h"
 
 static void expect_persisted(int i, uint64_t wr_id, int error)
 {
@@ -234,7 +237,7 @@ static void persist__event_not_acknowledged__close_is_busy(void)
 	grant_all();
 	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
 	CU_ASSERT_EQUAL(md_remote_release(remote[0]), -1);
-	ASSERT_FAILED(EBUSY, "open uses");
+	ASSERT_FAILED(EBUSY, "without an answer");
 	event = session_event(&s[0], MD_EVENT_PERSISTED);
 	CU_ASSERT_EQUAL(md_remote_release(remote[0]), -1);
 	ASSERT_FAILED(EBUSY, "md_ack_event");
@@ -262,6 +265,61 @@ static void persist__no_answer__close_does_not_wait(void)
 	s[0].peer[PEER] = NULL;
 	CU_ASSERT_EQUAL(md_close(s[0].ctx), 0);
 	s[0].ctx = NULL;
+	end_all();
+}
+
+static void *fetch_one(void *arg)
+{
+	struct md_event **event = arg;
+
+	md_get_event(s[0].ctx, event, 500); /* it may be too late */
+	return NULL;
+}
+
+/* What is over ends with an event for each request; none of them comes afterwards. */
+static void persist__closed_while_events_are_fetched__none_comes_later(void)
+{
+	struct md_event *event = NULL, *late;
+	pthread_t thread;
+
+	grant_all_within(100);
+	sessions_run();
+	session_cut(&s[0]);
+	session_pass(&s[0], MD_EVENT_PEER_DOWN);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	for (uint64_t n = 0; n < 1000; n++)
+		CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, 1, n), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, fetch_one, &event), 0);
+	usleep(1000);
+	CU_ASSERT_EQUAL(md_peer_close(s[0].peer[PEER]), 0);
+	s[0].peer[PEER] = NULL;
+	CU_ASSERT_EQUAL(md_get_event(s[0].ctx, &late, 0), -1);
+	CU_ASSERT_EQUAL(errno, EAGAIN);
+	pthread_join(thread, NULL);
+	md_ack_event(event);
+	CU_ASSERT_EQUAL(md_close(s[0].ctx), 0);
+	s[0].ctx = NULL;
+	end_all();
+}
+
+/* Its order with the data is not known before somebody has looked. */
+static void persist__another_adapter_since__enotsup(void)
+{
+	grant_all();
+	sessions_run();
+	session_cut(&s[0]);
+	session_pass(&s[0], MD_EVENT_PEER_DOWN);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
+	md__service_claim(map); /* who would look has other things to do */
+	CU_ASSERT_EQUAL(md__peer_connected(s[0].peer[HOLDER], &fake_adapter[1]), 0);
+	CU_ASSERT_EQUAL(md_peer_connected(s[0].peer[PEER]), 0);
+	sessions_run();
+	session_pass(&s[0], MD_EVENT_PEER_UP);
+	holder_pass(MD_EVENT_PEER_UP);
+	CU_ASSERT_EQUAL(md_get_event(s[0].ctx, &(struct md_event *){ NULL }, 0), -1);
+	md__service_unclaim(map);
+	expect_persisted(0, 1, EOPNOTSUPP);
 	end_all();
 }
 
@@ -339,6 +397,8 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(persist__fenced__estale),
 	UNIT_CASE(persist__event_not_acknowledged__close_is_busy),
 	UNIT_CASE(persist__no_answer__close_does_not_wait),
+	UNIT_CASE(persist__closed_while_events_are_fetched__none_comes_later),
+	UNIT_CASE(persist__another_adapter_since__enotsup),
 	UNIT_CASE(persist__other_map_is_restored__answered_meanwhile),
 	{ 0 },
 };
