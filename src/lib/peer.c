@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "attr.h"
 #include "clock.h"
@@ -723,7 +723,7 @@ static void say_last(struct md_peer *peer)
 		pthread_mutex_unlock(&peer->lock);
 		if (!again)
 			return;
-		usleep(RETRY_NS / 1000);
+		poll(NULL, 0, RETRY_NS / MD__MSEC);
 	}
 }
 
