@@ -6,22 +6,32 @@
 #include "peers.h"
 #include "remote.h"
 
-/*
- * The next peer of which it is true. One that is closed meanwhile keeps its memory,
- * and has nothing to send.
- */
-static struct md_peer *find(struct md_context *ctx, bool (*is)(struct md_peer *, uint64_t),
-			    uint64_t now)
-{
-	struct md_peer *peer;
+/* Of how many at a time it is asked: the list is not gone through for each. */
+#define BATCH 64
 
-	pthread_mutex_lock(&ctx->list_lock);
-	TAILQ_FOREACH(peer, &ctx->peers, peers) {
-		if (is(peer, now))
-			break;
-	}
-	pthread_mutex_unlock(&ctx->list_lock);
-	return peer;
+/*
+ * Until it is true of none any more. One that is closed meanwhile keeps its memory, and
+ * has nothing to do.
+ */
+static void for_each(struct md_context *ctx, bool (*is)(struct md_peer *, uint64_t),
+		     void (*call)(struct md_peer *, uint64_t), uint64_t now)
+{
+	struct md_peer *found[BATCH], *peer;
+	int n;
+
+	do {
+		n = 0;
+		pthread_mutex_lock(&ctx->list_lock);
+		TAILQ_FOREACH(peer, &ctx->peers, peers) {
+			if (n == BATCH)
+				break;
+			if (is(peer, now))
+				found[n++] = peer;
+		}
+		pthread_mutex_unlock(&ctx->list_lock);
+		for (int i = 0; i < n; i++)
+			call(found[i], now);
+	} while (n);
 }
 
 static bool is_due(struct md_peer *peer, uint64_t now)
@@ -56,12 +66,15 @@ static bool has_timer(struct md_peer *peer, uint64_t now)
 	return timer && timer <= now;
 }
 
+static void send_due(struct md_peer *peer, uint64_t now)
+{
+	(void)now;
+	md__peer_send(peer);
+}
+
 void md__peers_send(struct md_context *ctx)
 {
-	struct md_peer *peer;
-
-	while ((peer = find(ctx, is_due, 0)))
-		md__peer_send(peer);
+	for_each(ctx, is_due, send_due, 0);
 }
 
 static void drain(struct md_context *ctx)
@@ -93,14 +106,10 @@ static void flush_some(struct md_context *ctx)
 
 void md__peers_turn(struct md_context *ctx)
 {
-	uint64_t now = md__now();
-	struct md_peer *peer;
-
 	drain(ctx);
 	flush_some(ctx);
 	md__peers_send(ctx);
-	while ((peer = find(ctx, has_timer, now)))
-		md__peer_tick(peer, now);
+	for_each(ctx, has_timer, md__peer_tick, md__now());
 }
 
 uint64_t md__peers_timer(const struct md_context *ctx)
