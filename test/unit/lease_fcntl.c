@@ -85,6 +85,28 @@ static void map__large_hole__tells_progress(void)
 	fixture_unmap(map);
 }
 
+/*
+ * It takes longer than a restore may go on in one turn; the lease is given back in each
+ * pause, and what is filled is not done again.
+ */
+static void restore__large_hole__comes_to_its_end(void)
+{
+	const size_t large = (size_t)256 << 20;
+	struct md_map *map;
+
+	CU_ASSERT_EQUAL(ftruncate(leased, (off_t)large), 0);
+	map = try_map(leased, MD_MAP_ALLOCATE, large);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	pass_event(MD_EVENT_BREAK);
+	pass_event(MD_EVENT_RELEASED);
+	CU_ASSERT_EQUAL(ftruncate(leased, 0), 0);
+	CU_ASSERT_EQUAL(ftruncate(leased, (off_t)large), 0);
+	CU_ASSERT_EQUAL(md_restore(map), 0);
+	pass_event(MD_EVENT_RESTORED);
+	fixture_unmap(map);
+}
+
 static void persist__any_part__done(void)
 {
 	struct md_map *map = map_leased(0);
@@ -248,6 +270,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__without_a_name__never_by_fcntl),
 	UNIT_CASE(map__holes__enodata_or_filled),
 	UNIT_CASE(map__large_hole__tells_progress),
+	UNIT_CASE(restore__large_hole__comes_to_its_end),
 	UNIT_CASE(persist__any_part__done),
 	UNIT_CASE(map__open_elsewhere__eagain),
 	UNIT_CASE(map__leased_already__eexist),
