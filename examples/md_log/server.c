@@ -448,9 +448,11 @@ int run_server(const struct options *opt)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	ret = start(&s);
-	if (!ret)
+	if (!ret) {
 		printf("md_log: %s has room for %" PRIu64 " records of up to %zu bytes\n",
 		       opt->file, s.super.slots, log_payload_max(&s.super));
+		fflush(stdout); /* scripts wait for it */
+	}
 	while (!ret && !stopped)
 		ret = run_once(&s);
 	stop(&s);
