@@ -9,39 +9,12 @@
 set -euo pipefail
 
 md_ping=$1/md_ping
+at=0
 size=4096
 sides=(holder peer)
-failed=0
 port=7400
-tmp=$(mktemp -d)
-
-ask()
-{
-	bash test/vm/ask.sh "$@"
-}
-
-ok()
-{
-	echo "ok $case"
-}
-
-not_ok()
-{
-	failed=1
-	echo "not ok $case - $*"
-}
-
-# soon SECONDS COMMAND...: until it is true
-soon()
-{
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.2
-	done
-}
+# shellcheck source=test/guest/link_lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/link_lib.sh"
 
 # begin CASE COUNT: node 0 serves, node 1 pings so often; both are at it afterwards
 begin()
@@ -63,27 +36,10 @@ begin()
 	fi
 }
 
-# Node 0: change the file; sets took, in ms.
-change()
-{
-	local start
-
-	start=$(date +%s%N)
-	fallocate -p -o 0 -l $size "$file"
-	took=$((($(date +%s%N) - start) / 1000000))
-}
-
-# One that has to wait until the peer is fenced, and not for longer.
-fenced_change()
-{
-	change
-	((took >= 200 && took <= 5000)) || not_ok "the breaker waited for $took ms"
-}
-
 # server_ends SECONDS: and is content
 server_ends()
 {
-	if ! soon "$1" eval "! kill -0 $server 2>/dev/null"; then
+	if ! soon "$1" gone "$server"; then
 		kill -KILL "$server"
 		not_ok "the server does not end: $(tail -n 1 "$tmp/server")"
 		tail -n 20 "$tmp/server" >&2
@@ -97,7 +53,7 @@ server_ends()
 # client_ends SECONDS: with all its pings
 client_ends()
 {
-	if ! soon "$1" eval "! kill -0 $client 2>/dev/null"; then
+	if ! soon "$1" gone "$client"; then
 		kill -KILL "$client"
 		not_ok "the client does not end: $(tail -n 1 "$tmp/client")"
 		tail -n 20 "$tmp/client" >&2
@@ -116,7 +72,7 @@ client_ends()
 # Proves: its connection lives through them, and every byte is right.
 begin breaks__no_connection_lost 600
 if ((MD_NODE == 0)); then
-	while kill -0 "$server" 2>/dev/null; do
+	until gone "$server"; do
 		change
 		sleep 1.2
 	done
@@ -168,4 +124,4 @@ if ((MD_NODE == 0)); then
 else
 	wait "$client" || true # it does not come so far
 fi
-exit "$failed"
+status
