@@ -176,6 +176,7 @@ else
 	if ((!${#options[@]})); then
 		boot large 900 --pmem-size 4G -- "${large[@]}"
 		boot_pair link 600 bash test/guest/link.sh build/release/examples
+		boot_pair link_log 600 bash test/guest/link_log.sh build/release/examples
 	fi
 	if [[ $with_long ]]; then
 		options=(--long)
