@@ -23,6 +23,13 @@ slot=256
 # shellcheck source=test/guest/link_lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/link_lib.sh"
 
+# Each case that is left would wait as long; the other side sees it when they meet.
+give_up()
+{
+	not_ok "$@"
+	exit 1
+}
+
 # ---- the two sides --------------------------------------------------------------
 
 start_server()
@@ -59,7 +66,8 @@ begin()
 	rm -f "$tmp/client"
 	if ((MD_NODE == 0)); then
 		start_server
-		soon 60 grep -q 'has room for' "$tmp/server" || not_ok "the server does not start"
+		soon 60 grep -q 'has room for' "$tmp/server" ||
+			give_up "the server does not start: $(tail -n 1 "$tmp/server")"
 		take_all_blocks
 	fi
 	ask meet
@@ -111,7 +119,7 @@ more()
 	if ((MD_NODE == 1)); then
 		goal=$(($(acknowledged) + $1))
 		soon 120 reached ||
-			not_ok "it does not go on: $(tail -n 1 "$tmp/client")"
+			give_up "it does not go on: $(tail -n 1 "$tmp/client")"
 	fi
 	ask meet
 }
