@@ -152,15 +152,18 @@ uint64_t canary_try(const char *fs, const struct extents *freed)
 
 	commit(fs);
 	for (unsigned int i = 0; got < want && i < CANARY_MAX; i++) {
-		int fd = canary_new(fs, i, size);
 		struct extents e;
 		uint64_t shared;
+		int fd;
 
+		canary_path(path, sizeof(path), fs, i);
+		if (!access(path, F_OK))
+			continue;
+		fd = canary_new(fs, i, size);
 		for (; fd < 0 && size > CANARY_SMALLEST; fd = canary_new(fs, i, size))
 			size /= 2;
 		if (fd < 0)
 			break;
-		canary_path(path, sizeof(path), fs, i);
 		extents_of(&e, path);
 		shared = extents_common(&e, freed);
 		if (shared)

@@ -28,7 +28,8 @@ void extents_minus(struct extents *left, const struct extents *a, const struct e
 
 /*
  * Makes files until they own all of the freed blocks, and fills those with one
- * byte. Only the files that own some of these blocks stay.
+ * byte. Only the files that own some of these blocks stay, and those of earlier
+ * calls.
  */
 void canary_take(const char *fs, const struct extents *freed);
 

@@ -83,6 +83,21 @@ struct md_event lib_next(struct lib *l, enum md_event_type type)
 	return copy;
 }
 
+struct md_event *lib_await(struct lib *l, enum md_event_type type)
+{
+	for (;;) {
+		struct md_event *event;
+
+		if (!lib_has_event(l, SUITE_WAIT_MS))
+			suite_fail(__FILE__, __LINE__, "no %s came", md_event_str(type));
+		event = l->ahead;
+		l->ahead = NULL;
+		if (event->type == type)
+			return event;
+		md_ack_event(event);
+	}
+}
+
 bool lib_broken_again(struct lib *l, struct breaker *b)
 {
 	while (!lib_has_event(l, 10) && breaker_waits(b, 10))

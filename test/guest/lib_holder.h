@@ -44,6 +44,9 @@ struct md_event *lib_fetch(struct lib *l, enum md_event_type type);
 /* The same, acknowledged. */
 struct md_event lib_next(struct lib *l, enum md_event_type type);
 
+/* The next of this type, whatever comes before it. */
+struct md_event *lib_await(struct lib *l, enum md_event_type type);
+
 /*
  * Until the breaker ended, or the map is broken again: one that comes too late
  * to the inode's lock finds the next lease. Is it?

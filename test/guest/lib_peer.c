@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib_peer.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "child.h"
+#include "lib_far.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -16,18 +21,68 @@ static bool is_true(void *flag)
 	return atomic_load((atomic_bool *)flag);
 }
 
-/* ---- the peer's process --------------------------------------------------- */
-
 struct writer {
 	struct lib_peer *p;
 	struct md_context *ctx;
 	struct md_peer *holder;
 	struct md_remote *remote;
 	struct rdma rdma;
-	unsigned int posted, completed, asked;
-	uint64_t last; /* when a write completed last */
-	bool paused;   /* the next to complete is the first after a recall */
+	char *buf;   /* of all writes under way, or of each large one */
+	size_t size; /* of a write */
+	struct ibv_mr *mr;
+	unsigned int posted, completed;
+	unsigned int limit;   /* how far it may post in this grant */
+	unsigned int covered; /* writes that it has asked to be made durable */
+	unsigned int asked;
+	unsigned int last_of[LIB_PEER_DEPTH]; /* which record a request is about */
+	uint64_t last;			      /* when a write completed last */
+	bool paused;			      /* the next to complete is the first after a recall */
 };
+
+static unsigned int slots_of(size_t length)
+{
+	return length / LIB_PAGE / LIB_PEERS_MAX;
+}
+
+/* Where the peer's record of this number is. */
+static size_t place(const struct lib_peer *p, unsigned int record, size_t length)
+{
+	return (record % slots_of(length) * LIB_PEERS_MAX + p->index) * LIB_PAGE;
+}
+
+/* Of which its page is full. */
+static uint64_t content(const struct lib_peer *p, unsigned int record)
+{
+	return (uint64_t)record * LIB_PEERS_MAX + p->index;
+}
+
+static void persisted(struct writer *w, const struct md_event *event)
+{
+	unsigned int record = w->last_of[event->wr_id % LIB_PEER_DEPTH];
+
+	CHECK_EQ(event->wr_id, atomic_load(&w->p->persisted));
+	if (event->error) {
+		CHECK_EQ(event->error, ESTALE);
+		atomic_fetch_add(&w->p->stale, 1);
+	} else if (!w->p->large) {
+		atomic_store(&w->p->durable[record % slots_of(w->remote->length)], record);
+	}
+	atomic_fetch_add(&w->p->persisted, 1);
+}
+
+static void granted(struct writer *w, struct md_remote *remote)
+{
+	struct lib_peer *p = w->p;
+	void *volatile kept;
+
+	w->paused = w->remote;
+	w->remote = remote;
+	w->limit = p->per_grant ? w->posted + p->per_grant : UINT_MAX;
+	if (p->leaks)
+		CHECK(kept = malloc(1));
+	atomic_store(&p->heap, mallinfo2().uordblks);
+	atomic_fetch_add(&p->grants, 1);
+}
 
 static void handle(struct writer *w, struct md_event *event)
 {
@@ -36,19 +91,13 @@ static void handle(struct writer *w, struct md_event *event)
 		atomic_fetch_add(&w->p->connections, 1);
 		break;
 	case MD_EVENT_GRANTED:
-		w->paused = w->remote;
-		w->remote = event->remote;
+		granted(w, event->remote);
 		break;
 	case MD_EVENT_REMOTE_FENCED:
 		atomic_fetch_add(&w->p->fenced, 1);
 		break;
 	case MD_EVENT_PERSISTED:
-		if (event->error)
-			CHECK_EQ(event->error, ESTALE);
-		if (event->error)
-			atomic_fetch_add(&w->p->stale, 1);
-		CHECK_EQ(event->wr_id, atomic_load(&w->p->persisted));
-		atomic_fetch_add(&w->p->persisted, 1);
+		persisted(w, event);
 		break;
 	default:
 		break;
@@ -93,16 +142,34 @@ static void reap(struct writer *w)
 	}
 }
 
+/* Record @n, or something large. Returns where it is to be written. */
+static size_t fill(struct writer *w, unsigned int n, struct ibv_sge *sge)
+{
+	const struct lib_peer *p = w->p;
+	uint64_t *words;
+
+	*sge = (struct ibv_sge){ (uintptr_t)w->buf, w->size, w->mr->lkey };
+	if (p->large)
+		return (size_t)n * w->size % w->remote->length;
+	sge->addr += n % LIB_PEER_DEPTH * LIB_PAGE;
+	words = (uint64_t *)sge->addr;
+	for (unsigned int i = 0; i < LIB_PAGE / sizeof(*words); i++)
+		words[i] = content(p, n);
+	return place(p, n, w->remote->length);
+}
+
 /* Posts until the queue is full, or there is no grant. */
 static void post(struct writer *w)
 {
 	const struct md_remote *r = w->remote;
 
-	while (w->posted - w->completed < LIB_PEER_DEPTH && !md_remote_get(w->remote)) {
-		uint64_t at = w->posted * LIB_PAGE % r->length;
+	while (w->posted - w->completed < LIB_PEER_DEPTH && w->posted != w->limit &&
+	       !md_remote_get(w->remote)) {
+		struct ibv_sge sge;
+		size_t at = fill(w, ++w->posted, &sge);
 
-		rdma_post(&w->rdma, r->addr + at, r->rkey, STREAM_BYTE);
-		w->posted++;
+		atomic_store(&w->p->posted, w->posted);
+		rdma_post_from(&w->rdma, &sge, r->addr + at, r->rkey);
 	}
 }
 
@@ -110,14 +177,19 @@ static void post(struct writer *w)
 static void ask(struct writer *w)
 {
 	const struct md_remote *r = w->remote;
+	size_t at;
 
-	if (!w->completed || w->asked - atomic_load(&w->p->persisted) >= LIB_PEER_DEPTH)
+	if (w->covered == w->completed ||
+	    w->asked - atomic_load(&w->p->persisted) >= LIB_PEER_DEPTH)
 		return;
-	if (!md_persist_remote(w->remote, (w->completed - 1) * LIB_PAGE % r->length, LIB_PAGE,
-			       w->asked))
+	at = w->p->large ? 0 : place(w->p, w->completed, r->length);
+	w->last_of[w->asked % LIB_PEER_DEPTH] = w->completed;
+	if (!md_persist_remote(w->remote, at, w->size, w->asked)) {
 		w->asked++;
-	else if (errno != EAGAIN && errno != ESTALE) /* recalled, or fenced */
+		w->covered = w->completed;
+	} else if (errno != EAGAIN && errno != ESTALE) { /* recalled, or fenced */
 		suite_fail(__FILE__, __LINE__, "md_persist_remote: %s", md_errmsg());
+	}
 }
 
 static void be_lazy(struct writer *w)
@@ -140,6 +212,8 @@ static void write_on(struct writer *w)
 			reap(w);
 		else if (atomic_load(&w->p->errors))
 			usleep(1000); /* its queue pair is gone */
+		else if (w->posted == w->limit)
+			handle_events(w, 100);
 		else
 			md_remote_wait(w->remote, 100);
 	}
@@ -147,6 +221,17 @@ static void write_on(struct writer *w)
 		reap(w);
 	while (w->asked != atomic_load(&w->p->persisted))
 		handle_events(w, SUITE_WAIT_MS);
+}
+
+static void prepare(struct writer *w)
+{
+	size_t size = w->p->large ? w->size : LIB_PEER_DEPTH * LIB_PAGE;
+
+	w->buf = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(w->buf != MAP_FAILED);
+	memset(w->buf, STREAM_BYTE, size);
+	w->mr = ibv_reg_mr(w->rdma.pd, w->buf, size, IBV_ACCESS_LOCAL_WRITE);
+	CHECK(w->mr);
 }
 
 static void run_peer(void *arg)
@@ -157,16 +242,19 @@ static void run_peer(void *arg)
 		.private_data = &p->index,
 		.private_len = sizeof(p->index),
 	};
-	struct writer w = { .p = p };
+	struct writer w = { .p = p, .size = p->large ? p->large : LIB_PAGE };
 	char port[8];
 
-	snprintf(port, sizeof(port), "%d", p->port);
+	while (atomic_load(&p->waits))
+		usleep(10000);
+	snprintf(port, sizeof(port), "%d", LIB_PORT);
 	rdma_open(&w.rdma);
+	prepare(&w);
 	p->peer = rdma_name(&w.rdma);
 	w.ctx = lib_context(0, 0, 0);
 	CHECK_MD(w.holder = md_connect(w.ctx, getenv("MD_ADDR"), port, &attr));
 	atomic_store(&p->peer_named, true);
-	CHECK(wait_until(is_true, &p->holder_ready, SUITE_WAIT_MS));
+	CHECK(wait_until(is_true, &p->holder_ready, 3 * SUITE_WAIT_MS)); /* for all of us */
 	rdma_join(&w.rdma, &p->holder);
 	while (!w.remote)
 		handle_events(&w, 100);
@@ -174,109 +262,66 @@ static void run_peer(void *arg)
 	handle_events(&w, 0);
 	CHECK_MD(!md_peer_close(w.holder));
 	CHECK_MD(!md_close(w.ctx));
+	CHECK_EQ(ibv_dereg_mr(w.mr), 0);
 	rdma_close(&w.rdma);
 }
 
-struct lib_peer *lib_peer_start(int port, unsigned int index)
+struct lib_peer *lib_peer_new(unsigned int index)
 {
 	struct lib_peer *p = shared_new(sizeof(*p));
 
-	p->port = port;
 	p->index = index;
-	p->pid = child_start(run_peer, p);
 	return p;
 }
 
-/* ---- the holder ----------------------------------------------------------- */
-
-static void accept_one(struct lib *l, struct lib_session *s, int count)
+void lib_peer_start(struct lib_peer *p)
 {
-	struct md_event *event = lib_fetch(l, MD_EVENT_PEER_REQUEST);
-	unsigned int index;
-
-	CHECK_EQ(event->private_len, sizeof(index));
-	memcpy(&index, event->private_data, sizeof(index));
-	CHECK(index < (unsigned int)count && !s[index].peer);
-	s[index].peer = event->peer;
-	md_ack_event(event);
-	CHECK_MD(!md_accept(s[index].peer, &s[index]));
+	p->pid = child_start(lib_far_wanted() ? lib_far_stand_in : run_peer, p);
 }
 
-static void serve_one(struct lib *l, struct lib_session *s)
+static bool was_signalled(void *peer)
 {
-	struct lib_peer *p = s->shared;
+	struct lib_peer *p = peer;
 
-	CHECK(wait_until(is_true, &p->peer_named, SUITE_WAIT_MS));
-	rdma_open(&s->rdma);
-	rdma_join(&s->rdma, &p->peer);
-	p->holder = rdma_name(&s->rdma);
-	CHECK_MD(!md_attach_qp(l->map, s->rdma.qp, s->peer));
-	/* Region and queue pair have to be of one protection domain. */
-	CHECK_MD(s->mr = md_reg_mr(s->rdma.pd, l->map, 0, md_map_length(l->map), RDMA_ACCESS));
-	CHECK_MD(s->grant = md_grant(s->peer, s->mr, "leased"));
-	atomic_store(&p->holder_ready, true);
+	return atomic_load(&p->signalled) == atomic_load(&p->signal);
 }
 
-void lib_peers_serve(struct lib *l, struct lib_session *s, struct lib_peer **shared, int count)
+void lib_peer_signal(struct lib_peer *p, int signal)
 {
-	for (int i = 0; i < count; i++)
-		s[i] = (struct lib_session){ .shared = shared[i] };
-	for (int i = 0; i < count; i++)
-		accept_one(l, s, count);
-	for (int i = 0; i < count; i++)
-		lib_next(l, MD_EVENT_PEER_UP);
-	for (int i = 0; i < count; i++)
-		serve_one(l, &s[i]);
+	atomic_store(&p->signal, signal);
+	if (lib_far_wanted())
+		CHECK(wait_until(was_signalled, p, SUITE_WAIT_MS));
+	else
+		CHECK(!kill(p->pid, signal));
 }
 
-struct goal {
-	struct lib_peer *p;
-	unsigned int writes;
-};
-
-static bool reached(void *arg)
+/* Which record of the peer the page is, 0 if it is empty; false: it is neither. */
+static bool read_record(const struct lib_peer *p, int fd, size_t at, unsigned int *record)
 {
-	const struct goal *g = arg;
+	uint64_t words[LIB_PAGE / sizeof(uint64_t)];
 
-	return (int)(atomic_load(&g->p->writes) - g->writes) >= 0;
+	CHECK_EQ(pread(fd, words, sizeof(words), at), (ssize_t)sizeof(words));
+	*record = words[0] / LIB_PEERS_MAX;
+	return (!words[0] || words[0] == content(p, *record)) &&
+	       !memcmp(words, words + 1, sizeof(words) - sizeof(words[0]));
 }
 
-void lib_peers_wait_writes(struct lib_session *s, int count, unsigned int more)
+unsigned int lib_peer_lost(const struct lib_peer *p, const char *path, size_t length, size_t gone,
+			   unsigned int since)
 {
-	struct goal g[LIB_PEERS_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned int lost = 0, there;
 
-	for (int i = 0; i < count; i++)
-		g[i] = (struct goal){ s[i].shared, atomic_load(&s[i].shared->writes) + more };
-	for (int i = 0; i < count; i++) {
-		suite_context("peer %d", i);
-		CHECK(wait_until(reached, &g[i], SUITE_WAIT_MS));
+	CHECK(fd >= 0);
+	for (unsigned int i = 0; i < slots_of(length); i++) {
+		unsigned int durable = atomic_load(&p->durable[i]);
+		size_t at = place(p, i, length);
+		bool may_go = at >= gone && durable <= since;
+
+		if (!read_record(p, fd, at, &there) || (there && there % slots_of(length) != i) ||
+		    (there < durable && !may_go))
+			lost++;
 	}
-	suite_context("all peers");
-}
-
-void lib_peers_stop(struct lib *l, struct lib_session *s, int count)
-{
-	for (int i = 0; i < count; i++)
-		atomic_store(&s[i].shared->stop, true);
-	for (int i = 0; i < count; i++) {
-		child_finish(s[i].shared->pid);
-		CHECK_MD(!md_recall(s[i].grant));
-		CHECK_MD(!md_dereg_mr(s[i].mr));
-		CHECK_MD(!md_detach_qp(l->map, s[i].rdma.qp));
-		rdma_close(&s[i].rdma);
-		CHECK_MD(!md_peer_close(s[i].peer));
-	}
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-double lib_median(double *values, int count)
-{
-	qsort(values, count, sizeof(*values), by_size);
-	return values[count / 2];
+	close(fd);
+	return lost;
 }

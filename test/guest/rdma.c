@@ -21,21 +21,30 @@ static int gid_index(struct ibv_context *ctx, union ibv_gid *gid)
 	suite_skip("the RDMA device has no IPv4 address");
 }
 
+static void init(struct rdma *r)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT,
+		.port_num = PORT,
+		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ,
+	};
+
+	CHECK_EQ(
+		ibv_modify_qp(r->qp, &attr,
+			      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS),
+		0);
+}
+
 void rdma_open(struct rdma *r)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
-	struct ibv_qp_init_attr init = {
+	struct ibv_qp_init_attr attr = {
 		.cap = { .max_send_wr = 16,
 			 .max_recv_wr = 1,
 			 .max_send_sge = 1,
 			 .max_recv_sge = 1 },
 		.qp_type = IBV_QPT_RC,
 		.sq_sig_all = 1,
-	};
-	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_INIT,
-		.port_num = PORT,
-		.qp_access_flags = IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ,
 	};
 
 	if (!list || !list[0])
@@ -47,14 +56,11 @@ void rdma_open(struct rdma *r)
 	CHECK(r->pd);
 	r->cq = ibv_create_cq(r->ctx, 32, NULL, NULL, 0);
 	CHECK(r->cq);
-	init.send_cq = r->cq;
-	init.recv_cq = r->cq;
-	r->qp = ibv_create_qp(r->pd, &init);
+	attr.send_cq = r->cq;
+	attr.recv_cq = r->cq;
+	r->qp = ibv_create_qp(r->pd, &attr);
 	CHECK(r->qp);
-	CHECK_EQ(
-		ibv_modify_qp(r->qp, &attr,
-			      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS),
-		0);
+	init(r);
 	r->buf = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(r->buf != MAP_FAILED);
 	r->buf_mr = ibv_reg_mr(r->pd, r->buf, PAGE, IBV_ACCESS_LOCAL_WRITE);
@@ -107,6 +113,14 @@ void rdma_join(struct rdma *r, const struct rdma_name *peer)
 		 0);
 }
 
+void rdma_reset(struct rdma *r)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
+
+	CHECK_EQ(ibv_modify_qp(r->qp, &attr, IBV_QP_STATE), 0);
+	init(r);
+}
+
 void rdma_pair(struct rdma *a, struct rdma *b)
 {
 	struct rdma_name name;
@@ -146,13 +160,9 @@ static bool completed(void *arg)
 	return ibv_poll_cq(c->cq, 1, &c->wc) != 0;
 }
 
-void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
+void rdma_post_from(struct rdma *r, const struct ibv_sge *from, uint64_t addr, uint32_t rkey)
 {
-	struct ibv_sge sge = {
-		.addr = (uintptr_t)r->buf,
-		.length = PAGE,
-		.lkey = r->buf_mr->lkey,
-	};
+	struct ibv_sge sge = *from;
 	struct ibv_send_wr *bad, wr = {
 		.sg_list = &sge,
 		.num_sge = 1,
@@ -160,8 +170,19 @@ void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
 		.wr.rdma = { .remote_addr = addr, .rkey = rkey },
 	};
 
-	memset(r->buf, value, PAGE);
 	CHECK_EQ(ibv_post_send(r->qp, &wr, &bad), 0);
+}
+
+void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value)
+{
+	const struct ibv_sge sge = {
+		.addr = (uintptr_t)r->buf,
+		.length = PAGE,
+		.lkey = r->buf_mr->lkey,
+	};
+
+	memset(r->buf, value, PAGE);
+	rdma_post_from(r, &sge, addr, rkey);
 }
 
 enum ibv_wc_status rdma_poll(struct rdma *r, int limit_ms)

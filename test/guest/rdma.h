@@ -33,6 +33,9 @@ struct rdma_name rdma_name(struct rdma *r);
 /* Not rdma_connect(): the library means that of librdmacm. */
 void rdma_join(struct rdma *r, const struct rdma_name *peer);
 
+/* As it was before rdma_join(), whatever became of it since. */
+void rdma_reset(struct rdma *r);
+
 /* Two ends in one process, connected. */
 void rdma_pair(struct rdma *a, struct rdma *b);
 
@@ -44,6 +47,9 @@ struct ibv_mr *rdma_reg(struct rdma *r, void *addr, size_t length);
 
 /* Posts a write of one page, all bytes of it "value", to a peer's region. */
 void rdma_post(struct rdma *r, uint64_t addr, uint32_t rkey, char value);
+
+/* Posts a write of something else, which is registered with r->pd. */
+void rdma_post_from(struct rdma *r, const struct ibv_sge *from, uint64_t addr, uint32_t rkey);
 
 /* Status of the next completion; IBV_WC_GENERAL_ERR when none came in time. */
 enum ibv_wc_status rdma_poll(struct rdma *r, int limit_ms);
