@@ -66,6 +66,41 @@ static void serve_one(struct lib *l, struct lib_session *s)
 	atomic_store(&p->holder_ready, true);
 }
 
+struct goal {
+	struct lib_peer *p;
+	unsigned int writes;
+};
+
+static bool reached(void *arg)
+{
+	const struct goal *g = arg;
+
+	return (int)(atomic_load(&g->p->writes) - g->writes) >= 0;
+}
+
+static void wait_for(struct lib_peer *p, unsigned int writes)
+{
+	struct goal g = { p, writes };
+
+	if (!wait_until(reached, &g, SUITE_WAIT_MS))
+		suite_fail(__FILE__, __LINE__,
+			   "peer %u does not go on: connections %u, grants %u, fenced %u, "
+			   "posted %u, completed %u, failed %u",
+			   p->index, atomic_load(&p->connections), atomic_load(&p->grants),
+			   atomic_load(&p->fenced), atomic_load(&p->posted),
+			   atomic_load(&p->writes), atomic_load(&p->errors));
+}
+
+void lib_crowd_wait_writes(struct lib_crowd *c, int first, unsigned int more)
+{
+	unsigned int goals[LIB_PEERS_MAX];
+
+	for (int i = first; i < c->count; i++)
+		goals[i] = atomic_load(&c->s[i].shared->writes) + more;
+	for (int i = first; i < c->count; i++)
+		wait_for(c->s[i].shared, goals[i]);
+}
+
 /* The peers start first: their processes are not to have the holder's device. */
 void lib_crowd_begin(struct lib_crowd *c, size_t length, uint32_t map_flags, uint32_t budget_ms)
 {
@@ -84,7 +119,8 @@ void lib_crowd_begin(struct lib_crowd *c, size_t length, uint32_t map_flags, uin
 	welcome(c, c->count);
 	for (int i = 0; i < c->count; i++)
 		serve_one(&c->l, &c->s[i]);
-	lib_crowd_wait_writes(c, 0, 1);
+	for (int i = 0; i < c->count; i++)
+		wait_for(c->s[i].shared, 1);
 }
 
 void lib_crowd_replace(struct lib_crowd *c, int i, struct lib_peer *p)
@@ -93,40 +129,6 @@ void lib_crowd_replace(struct lib_crowd *c, int i, struct lib_peer *p)
 	atomic_store(&p->waits, false);
 	welcome(c, 1);
 	serve_one(&c->l, &c->s[i]);
-}
-
-struct goal {
-	struct lib_peer *p;
-	unsigned int writes;
-};
-
-static bool reached(void *arg)
-{
-	const struct goal *g = arg;
-
-	return (int)(atomic_load(&g->p->writes) - g->writes) >= 0;
-}
-
-void lib_crowd_wait_writes(struct lib_crowd *c, int first, unsigned int more)
-{
-	struct goal g[LIB_PEERS_MAX];
-
-	for (int i = first; i < c->count; i++) {
-		struct lib_peer *p = c->s[i].shared;
-
-		g[i] = (struct goal){ p, atomic_load(&p->writes) + more };
-	}
-	for (int i = first; i < c->count; i++) {
-		struct lib_peer *p = c->s[i].shared;
-
-		if (!wait_until(reached, &g[i], SUITE_WAIT_MS))
-			suite_fail(__FILE__, __LINE__,
-				   "peer %d does not go on: connections %u, grants %u, fenced %u, "
-				   "posted %u, completed %u, failed %u",
-				   i, atomic_load(&p->connections), atomic_load(&p->grants),
-				   atomic_load(&p->fenced), atomic_load(&p->posted),
-				   atomic_load(&p->writes), atomic_load(&p->errors));
-	}
 }
 
 void lib_crowd_check(struct lib_crowd *c, int first)

@@ -4,6 +4,9 @@
 #include "lib_holder.h"
 #include "suite.h"
 
+/* Where rxe loses packets, all that a peer says is late by a multiple of 2 s. */
+#define KEEPALIVE_MS 10000
+
 struct md_context *lib_context(uint32_t flags, uint32_t drain_ms, uint32_t restore_ms)
 {
 	const struct md_context_attr attr = {
@@ -11,6 +14,7 @@ struct md_context *lib_context(uint32_t flags, uint32_t drain_ms, uint32_t resto
 		.flags = flags,
 		.drain_budget_ms = drain_ms,
 		.restore_limit_ms = restore_ms,
+		.keepalive_ms = KEEPALIVE_MS,
 	};
 	struct md_context *ctx = md_open(&attr);
 

@@ -163,7 +163,7 @@ static void post(struct writer *w)
 {
 	const struct md_remote *r = w->remote;
 
-	while (w->posted - w->completed < LIB_PEER_DEPTH && w->posted != w->limit &&
+	while (w->posted - w->completed < w->p->depth && w->posted != w->limit &&
 	       !md_remote_get(w->remote)) {
 		struct ibv_sge sge;
 		size_t at = fill(w, ++w->posted, &sge);
@@ -271,6 +271,7 @@ struct lib_peer *lib_peer_new(unsigned int index)
 	struct lib_peer *p = shared_new(sizeof(*p));
 
 	p->index = index;
+	p->depth = LIB_PEER_DEPTH;
 	return p;
 }
 

@@ -12,7 +12,7 @@
 
 #define LIB_PORT 7300
 #define LIB_PEERS_MAX 16
-#define LIB_PEER_DEPTH 16 /* writes under way */
+#define LIB_PEER_DEPTH 16 /* writes under way, at most */
 #define LIB_PEER_SLOTS 64 /* pages that are a peer's own, at most */
 #define LIB_PEER_PAUSES 256
 
@@ -27,6 +27,7 @@ struct lib_peer {
 
 	/* What the holder says. */
 	unsigned int index;
+	unsigned int depth;	/* writes under way */
 	unsigned int large;	/* bytes of each write, which is then no record */
 	unsigned int per_grant; /* writes in each grant; 0: without end */
 	bool leaks;		/* the smallest piece of its heap in each grant */
