@@ -177,6 +177,7 @@ else
 		boot large 900 --pmem-size 4G -- "${large[@]}"
 		boot_pair link 600 bash test/guest/link.sh build/release/examples
 		boot_pair link_log 600 bash test/guest/link_log.sh build/release/examples
+		boot_pair recall_link 600 bash test/guest/recall_link.sh build/release/test/guest
 	fi
 	if [[ $with_long ]]; then
 		options=(--long)
