@@ -50,6 +50,15 @@ long meminfo_page_tables(void)
 	return sum_of("/proc/self/status", names);
 }
 
+long meminfo_anonymous(pid_t pid)
+{
+	static const char *const names[] = { "RssAnon:", NULL };
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return sum_of(path, names);
+}
+
 long meminfo_virtual(void)
 {
 	static const char *const names[] = { "VmSize:", NULL };

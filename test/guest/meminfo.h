@@ -3,6 +3,8 @@
 #ifndef MD_TEST_GUEST_MEMINFO_H
 #define MD_TEST_GUEST_MEMINFO_H
 
+#include <sys/types.h>
+
 /* What the kernel uses for itself and cannot drop, in KiB. Takes a second. */
 long meminfo_kernel(void);
 
@@ -11,6 +13,9 @@ long meminfo_reclaimable(void);
 
 /* The page tables of this process, in KiB. */
 long meminfo_page_tables(void);
+
+/* What a process has in memory of its own, in KiB. */
+long meminfo_anonymous(pid_t pid);
 
 /* The address space of this process, reserved or used, in KiB. */
 long meminfo_virtual(void);
