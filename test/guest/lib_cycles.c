@@ -18,10 +18,10 @@
 #define PEERS 2
 #define LENGTH (128 * KIB)
 #define BUDGET_MS 3000
-#define WARM_UP 300
+#define WARM_UP 200
 /*
  * In all cycles together, and so small that one of the smallest objects in each of
- * 1500 cycles is more: 256 bytes of the kernel's, 16 of a heap's, which take 32.
+ * 1200 cycles is more: 256 bytes of the kernel's, 16 of a heap's, which take 32.
  */
 #define KERNEL_MAX_KIB 250
 #define ANONYMOUS_MAX_KIB 128
@@ -190,11 +190,11 @@ static void lib_cycles__with_leaks__are_found_out(const void *cycles)
 	CHECK(cost.heaps > HEAP_MAX);
 }
 
-static const unsigned int some = 1500, many = 10000;
+static const unsigned int some = 1200, many = 10000;
 
 static const struct suite_case cases[] = {
-	{ "lib_cycles__1500__memory_is_flat", cycles__memory_is_flat, &some, SUITE_LONG },
-	{ "lib_cycles__1500_with_leaks__are_found_out", lib_cycles__with_leaks__are_found_out,
+	{ "lib_cycles__1200__memory_is_flat", cycles__memory_is_flat, &some, SUITE_LONG },
+	{ "lib_cycles__1200_with_leaks__are_found_out", lib_cycles__with_leaks__are_found_out,
 	  &some, SUITE_LONG },
 	{ "lib_cycles__10000__memory_is_flat", cycles__memory_is_flat, &many, SUITE_EXTRA },
 	{},
