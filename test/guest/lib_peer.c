@@ -185,7 +185,7 @@ static void ask(struct writer *w)
 	at = w->p->large ? 0 : place(w->p, w->completed, r->length);
 	w->last_of[w->asked % LIB_PEER_DEPTH] = w->completed;
 	if (!md_persist_remote(w->remote, at, w->size, w->asked)) {
-		w->asked++;
+		atomic_store(&w->p->asked, ++w->asked);
 		w->covered = w->completed;
 	} else if (errno != EAGAIN && errno != ESTALE) { /* recalled, or fenced */
 		suite_fail(__FILE__, __LINE__, "md_persist_remote: %s", md_errmsg());

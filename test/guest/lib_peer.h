@@ -42,6 +42,7 @@ struct lib_peer {
 	atomic_uint posted;		     /* writes, counted before they are posted */
 	atomic_uint writes;		     /* completed */
 	atomic_uint errors;		     /* writes that completed with an error */
+	atomic_uint asked;		     /* to make a write durable */
 	atomic_uint persisted;		     /* MD_EVENT_PERSISTED */
 	atomic_uint stale;		     /* of them, with ESTALE */
 	atomic_uint grants;		     /* MD_EVENT_GRANTED */

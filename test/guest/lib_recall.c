@@ -36,19 +36,36 @@ struct figures {
 	int breaks, pauses;
 };
 
+/* Who was late, and with what, in ms from the notice of the break on. */
+static void fail_for_late(const struct lib_crowd *c, const struct md_event *released, int i)
+{
+	const struct md_peer_timeline *t = &released->peers[i];
+	const struct lib_peer *p = c->s[i].shared;
+	double from = released->timeline.noticed / 1e6;
+
+	suite_fail(__FILE__, __LINE__,
+		   "peer %d was fenced: told after %.0f, %s after %.0f; posted %u, completed %u, "
+		   "failed %u, answers %u of %u",
+		   i, t->told / 1e6 - from, t->acked ? "acknowledged" : "not acknowledged",
+		   (t->acked ? t->acked : t->fenced) / 1e6 - from, atomic_load(&p->posted),
+		   atomic_load(&p->writes), atomic_load(&p->errors), atomic_load(&p->persisted),
+		   atomic_load(&p->asked));
+}
+
 /* The lease goes, and each peer was waited for; none is late. */
 static void see_released(struct lib_crowd *c, struct figures *f)
 {
 	struct md_event *event;
 
 	lib_next(&c->l, MD_EVENT_BREAK);
-	event = lib_fetch(&c->l, MD_EVENT_RELEASED);
+	event = lib_await(&c->l, MD_EVENT_RELEASED);
 	CHECK_EQ(event->n_peers, c->count);
-	CHECK(!event->timeline.fenced);
 	for (int i = 0; i < c->count; i++) {
-		CHECK(event->peers[i].done && !event->peers[i].fenced);
+		if (!event->peers[i].done)
+			fail_for_late(c, event, i);
 		CHECK(event->peers[i].done <= event->timeline.deregistered);
 	}
+	CHECK(!event->timeline.fenced);
 	lib_check_timeline(&event->timeline);
 	if (f->breaks < BREAKS * 4)
 		f->break_ms[f->breaks++] =
