@@ -920,7 +920,7 @@ struct md_timeline {
  * struct md_peer_timeline - how one peer was recalled in a break
  *
  * CLOCK_MONOTONIC nanoseconds; 0: not reached.
- * @peer:   who
+ * @peer:   who; once it is closed, the handle may become another's
  * @told:   RECALL was handed to its connection
  * @acked:  it has said that it posts nothing new
  * @done:   it has said that all its work has completed

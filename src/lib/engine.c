@@ -159,8 +159,6 @@ static unsigned int lease_busy(struct md__engine *e, const struct md__input *in)
 /* The caller has others to look after meanwhile. */
 static unsigned int lease_paused(struct md__engine *e, const struct md__input *in)
 {
-	if (in->fits)
-		e->unfit_since = 0;
 	if (!e->wanted)
 		return rest(e, in);
 	e->timer = in->again;

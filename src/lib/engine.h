@@ -49,7 +49,7 @@ enum md__in {
 	MD__IN_LEASE_BUSY,    /* EAGAIN, EEXIST, EBUSY: try again; with @fits */
 	MD__IN_LEASE_UNFIT,   /* the file does not fit now, or something is short */
 	MD__IN_LEASE_REFUSED, /* any other errno */
-	MD__IN_LEASE_PAUSED,  /* there is more to do; with @fits and @again */
+	MD__IN_LEASE_PAUSED,  /* there is more to do; with @again */
 	MD__IN_REGISTERED,    /* all regions, or there are none */
 	MD__IN_REG_FAILED,    /* one at least; DEREG follows and undoes the rest */
 	MD__IN_BREAK,	      /* with @broken and @deadline */
@@ -100,7 +100,7 @@ enum md__in {
  * @now:      CLOCK_MONOTONIC in ns, not 0
  * @broken:   BREAK: when the kernel noticed, ns
  * @deadline: BREAK: the kernel's, ns, not before @broken
- * @fits:     LEASE_BUSY, LEASE_PAUSED: the file was seen to fit
+ * @fits:     LEASE_BUSY: the file was seen to fit
  * @again:    LEASE_PAUSED: when to go on, ns
  * @stuck:    PINNED: it is not pins, and will not go by itself
  * @parties:  DONE: MD__PARTY_* bits

@@ -19,7 +19,8 @@ struct md__populate;
 enum md__lease_stage {
 	MD__NO_LEASE = 0,
 	MD__COPYING = 1, /* changes the file, and waits if it is leased */
-	MD__LEASED = 2,	 /* has a lease, or asks for it */
+	MD__ASKING = 2,	 /* is about to have a lease, or not */
+	MD__LEASED = 4,	 /* has one */
 };
 
 /* One generation. @addr and @anchor are reserved for the life of the map. */

@@ -170,11 +170,6 @@ static int fail_lease(const struct md__range *range)
 	return md__fail(errno, "no lease: %s: %s", why, range->text);
 }
 
-static int fail_copying(const struct md__range *range)
-{
-	return md__fail(EAGAIN, "another map is just copying shared blocks: %s", range->text);
-}
-
 /* Returns the device's answer; the descriptor is in its place before fork(). */
 static int ask_device(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
@@ -218,30 +213,44 @@ static int ask_lease(struct md_context *ctx, const struct md__range *range, stru
 	return fd;
 }
 
+static int wait_a_little(const struct md__range *range, const struct md__lease *lease)
+{
+	if (lease->restored)
+		return md__fail(EAGAIN, "another map is just copying shared blocks: %s",
+				range->text);
+	if (md__populate_step(lease->populate, 0))
+		return -1;
+	usleep(COPY_LOOK_US);
+	return 0;
+}
+
 /*
  * To copy blocks is to wait for whoever leases the file. Who restores must not
  * wait for a lease of this process: it may be the thread that is to give it
  * back. So each map first says what it is about to do, and then looks at the
- * others: of two, one at least sees the other.
+ * others: of two, one at least sees the other, and gives way.
  *
- * Nothing in the file is shared once another map of ours has come so far as to ask for
- * a lease. If one is just copying, a restore comes again later. md_map() copies, too,
- * as far as there is anything left: the one that it would wait for may pause until
- * this very thread goes on with it.
+ * Nothing in a file that another map of ours leases is shared. If one is just copying, a
+ * restore comes again later. md_map() copies, too, as far as there is anything left: the
+ * one that it would wait for may pause until this very thread goes on with it.
  */
 static int own_blocks(const struct md__range *range, struct md__lease *lease,
 		      int (*own)(const struct md__range *, struct md__lease *))
 {
+	const int ahead = MD__ASKING | (lease->restored ? MD__COPYING : 0);
 	int err = 0;
 
 	atomic_store(lease->stage, MD__COPYING);
-	if (md__service_others(range, lease, MD__LEASED))
-		;
-	else if (lease->restored && md__service_others(range, lease, MD__COPYING))
-		err = fail_copying(range);
-	else
-		err = own(range, lease);
-	atomic_store(lease->stage, err ? MD__NO_LEASE : MD__LEASED);
+	while (!err && !md__service_others(range, lease, MD__LEASED)) {
+		if (!md__service_others(range, lease, ahead)) {
+			err = own(range, lease);
+			break;
+		}
+		atomic_store(lease->stage, MD__NO_LEASE);
+		err = wait_a_little(range, lease);
+		atomic_store(lease->stage, MD__COPYING);
+	}
+	atomic_store(lease->stage, MD__NO_LEASE);
 	return err;
 }
 
@@ -263,11 +272,8 @@ static int own_marked(struct md_context *ctx, const struct md__range *range,
 static int let_copy(const struct md__range *range, const struct md__lease *lease)
 {
 	while (md__service_others(range, lease, MD__COPYING)) {
-		if (lease->restored)
-			return fail_copying(range);
-		if (md__populate_step(lease->populate, 0))
+		if (wait_a_little(range, lease))
 			return -1;
-		usleep(COPY_LOOK_US);
 	}
 	return 0;
 }
@@ -275,11 +281,14 @@ static int let_copy(const struct md__range *range, const struct md__lease *lease
 static int take_lease(struct md_context *ctx, const struct md__range *range,
 		      struct md__lease *lease)
 {
-	if (let_copy(range, lease))
-		return -1;
-	if (ask_lease(ctx, range, lease) >= 0)
-		return 0;
-	return errno == ECANCELED ? -1 : fail_lease(range);
+	int err;
+
+	atomic_store(lease->stage, MD__ASKING);
+	err = let_copy(range, lease);
+	if (!err && ask_lease(ctx, range, lease) < 0)
+		err = errno == ECANCELED ? -1 : fail_lease(range);
+	atomic_store(lease->stage, err ? MD__NO_LEASE : MD__LEASED);
+	return err;
 }
 
 /* No failure yet if the file has to have its blocks for itself first. */

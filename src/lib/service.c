@@ -187,11 +187,23 @@ static void set_timer(struct md_context *ctx, uint64_t first)
 	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
+/* One turn of a map, which has so much time to restore. Does it need more? */
+static bool restore_some(struct md_map *map, uint64_t slice, uint64_t *left)
+{
+	uint64_t before = md__now(), took;
+
+	if (!md__driver_turn(map, slice < *left ? slice : *left))
+		return false;
+	took = md__now() - before;
+	*left -= took < *left ? took : *left;
+	return true;
+}
+
 static void turn(struct md_context *ctx, int timeout)
 {
 	struct md_map *map;
 	unsigned int restoring = 0;
-	uint64_t first, slice;
+	uint64_t first, slice, left = RESTORE_NS;
 
 	collect(ctx, timeout);
 	md__carriers_turn(ctx);
@@ -206,7 +218,7 @@ static void turn(struct md_context *ctx, int timeout)
 		}
 		map->claimed = true;
 		pthread_mutex_unlock(&ctx->list_lock);
-		restoring += md__driver_turn(map, slice);
+		restoring += restore_some(map, slice, &left);
 		/* A break of one map is not to wait for a long step of another. */
 		md__peers_send(ctx);
 		pthread_mutex_lock(&ctx->list_lock);

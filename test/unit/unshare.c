@@ -279,6 +279,40 @@ static void map__a_restore_copies_in_pieces__copies_the_rest(void)
 	fixture_unmap(map);
 }
 
+static atomic_uint refused; /* leases, because of the mark */
+
+/* The first two wait for each other, so that both maps know of the mark. */
+static int refuse_both(int fd, unsigned long request, void *arg)
+{
+	int err = ask(fd, request, arg), saved = errno;
+
+	if (request == MAPDIRECT_IOC_LEASE && err < 0) {
+		refused++;
+		for (int ms = 0; ms < 1000 && refused < 2; ms++)
+			usleep(1000);
+	}
+	errno = saved;
+	return err;
+}
+
+static void map__two_at_once_of_a_marked_file__both_have_a_lease(void)
+{
+	struct md_map *map;
+
+	fake_kmod.marked = true;
+	refused = 0;
+	ask = fault_sys.ioctl;
+	fault_sys.ioctl = refuse_both;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&other_thread, NULL, map_other, NULL), 0);
+	map = md_map(ctx, file, 0, PAGE, NULL);
+	pthread_join(other_thread, NULL);
+	fault_sys.ioctl = ask;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	fixture_unmap(other);
+	fixture_unmap(map);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(map__blocks_are_shared__copied_first),
 	UNIT_CASE(map__file_is_marked_as_shared__mark_is_taken_off),
@@ -287,6 +321,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(restore__another_copies_blocks__tried_later),
 	UNIT_CASE(restore__much_to_copy__in_pieces),
 	UNIT_CASE(map__a_restore_copies_in_pieces__copies_the_rest),
+	UNIT_CASE(map__two_at_once_of_a_marked_file__both_have_a_lease),
 	{ 0 },
 };
 
