@@ -38,6 +38,9 @@ void child_schedule(int policy);
 /* Calls until(arg) until it is true; false when the limit was over. */
 bool wait_until(bool (*until)(void *arg), void *arg, int limit_ms);
 
+/* For wait_until(): of an atomic_bool. */
+bool is_true(void *flag);
+
 /* Memory that a process shares with those that it starts; zeroes. */
 void *shared_new(size_t size);
 

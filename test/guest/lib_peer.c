@@ -16,11 +16,6 @@
 #include "stream.h"
 #include "suite.h"
 
-static bool is_true(void *flag)
-{
-	return atomic_load((atomic_bool *)flag);
-}
-
 struct writer {
 	struct lib_peer *p;
 	struct md_context *ctx;
@@ -70,7 +65,8 @@ static void persisted(struct writer *w, const struct md_event *event)
 	atomic_fetch_add(&w->p->persisted, 1);
 }
 
-static void granted(struct writer *w, struct md_remote *remote)
+/* Of several grants that were not fetched, the last. */
+static void granted(struct writer *w, struct md_remote *remote, unsigned int count)
 {
 	struct lib_peer *p = w->p;
 	void *volatile kept;
@@ -81,7 +77,7 @@ static void granted(struct writer *w, struct md_remote *remote)
 	if (p->leaks)
 		CHECK(kept = malloc(1));
 	atomic_store(&p->heap, mallinfo2().uordblks);
-	atomic_fetch_add(&p->grants, 1);
+	atomic_fetch_add(&p->grants, count);
 }
 
 static void handle(struct writer *w, struct md_event *event)
@@ -91,7 +87,7 @@ static void handle(struct writer *w, struct md_event *event)
 		atomic_fetch_add(&w->p->connections, 1);
 		break;
 	case MD_EVENT_GRANTED:
-		granted(w, event->remote);
+		granted(w, event->remote, event->count);
 		break;
 	case MD_EVENT_REMOTE_FENCED:
 		atomic_fetch_add(&w->p->fenced, 1);
@@ -196,6 +192,7 @@ static void be_lazy(struct writer *w)
 {
 	if (!atomic_load(&w->p->lazy) || md_remote_get(w->remote))
 		return;
+	atomic_store(&w->p->is_lazy, true);
 	while (atomic_load(&w->p->lazy))
 		usleep(1000);
 	md_remote_put(w->remote);

@@ -37,7 +37,7 @@ struct lib_peer {
 
 	/* What the peer says. */
 	struct rdma_name peer;
-	atomic_bool peer_named, ended;
+	atomic_bool peer_named, is_lazy, ended;
 	atomic_int signalled;		     /* which @signal has been sent */
 	atomic_uint posted;		     /* writes, counted before they are posted */
 	atomic_uint writes;		     /* completed */

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "breaker.h"
@@ -13,6 +12,7 @@
 #include "child.h"
 #include "knob.h"
 #include "lib_crowd.h"
+#include "ops.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -22,14 +22,6 @@
 #define DEADLINE_S 45
 /* Guests are slow, other guests run beside them, and there are nine or 17 processes in it. */
 #define BUDGET_MS 12000
-
-/* Leaves nothing to allocate, so that it is breaks that take the time. */
-static int append(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) ? -1 : truncate(path, st.st_size + LIB_PAGE);
-}
 
 struct figures {
 	double break_ms[BREAKS * 4], pause_ms[LIB_PEERS_MAX * LIB_PEER_PAUSES];
@@ -78,7 +70,7 @@ static void break_once(struct lib_crowd *c, struct figures *f)
 {
 	struct breaker b;
 
-	breaker_start(&b, append, c->l.file.path);
+	breaker_start(&b, ops_append, c->l.file.path);
 	do {
 		see_released(c, f);
 		lib_next(&c->l, MD_EVENT_RESTORED);
@@ -107,10 +99,9 @@ static void check_and_say(struct lib_crowd *c, struct figures *f)
 			f->pause_ms[f->pauses++] = p->pause_ns[n] / 1e6;
 	}
 	say("breaker's wait", f->break_ms, f->breaks);
-	say("pause of a peer", f->pause_ms, f->pauses);
 }
 
-static void break_each_second(int peers, unsigned int depth, unsigned int writes)
+static void break_each_second(int peers, int breaks, unsigned int depth, unsigned int writes)
 {
 	static struct figures f;
 	struct lib_crowd c;
@@ -120,13 +111,14 @@ static void break_each_second(int peers, unsigned int depth, unsigned int writes
 	for (int i = 0; i < peers; i++)
 		c.s[i].shared->depth = depth;
 	lib_crowd_begin(&c, LENGTH, MD_MAP_RESTORE | MD_MAP_ALLOCATE, BUDGET_MS);
-	for (int i = 0; i < BREAKS; i++) {
+	for (int i = 0; i < breaks; i++) {
 		break_once(&c, &f);
 		lib_crowd_wait_writes(&c, 0, writes);
 		/* A lease that is broken again within a second is not taken back at once. */
 		sleep(1);
 	}
 	check_and_say(&c, &f);
+	say("pause of a peer", f.pause_ms, f.pauses);
 	lib_crowd_end(&c);
 }
 
@@ -137,16 +129,14 @@ static void break_each_second(int peers, unsigned int depth, unsigned int writes
 static void lib_recall__eight_peers_cooperate__no_queue_pair_lost(const void *unused)
 {
 	(void)unused;
-	break_each_second(PEERS, LIB_PEER_DEPTH, 20);
+	break_each_second(PEERS, BREAKS, LIB_PEER_DEPTH, 20);
 }
 
-/*
- * Proves: so it is with sixteen, which write four pages at a time.
- */
+/* Proves: so it is with sixteen, which write two pages at a time, in five breaks. */
 static void lib_recall__sixteen_peers_broken_each_second__none_is_fenced(const void *unused)
 {
 	(void)unused;
-	break_each_second(LIB_PEERS_MAX, 4, 4);
+	break_each_second(LIB_PEERS_MAX, 5, 2, 2);
 }
 
 /* ---- blocks that are taken away ------------------------------------------ */
@@ -307,7 +297,7 @@ static void lib_recall__one_of_eight_stopped__only_it_is_fenced(const void *unus
 	lib_crowd_begin(&c, LENGTH, MD_MAP_RESTORE | MD_MAP_ALLOCATE, BUDGET_MS);
 	stopped = c.s[0].shared;
 	lib_peer_signal(stopped, SIGSTOP);
-	breaker_start(&b, append, c.l.file.path);
+	breaker_start(&b, ops_append, c.l.file.path);
 	lib_next(&c.l, MD_EVENT_BREAK);
 	event = lib_fetch(&c.l, MD_EVENT_QP_FENCED);
 	CHECK(event->qp == c.s[0].rdma.qp && event->peer == c.s[0].peer);

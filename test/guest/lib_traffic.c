@@ -4,14 +4,15 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "breaker.h"
 #include "canary.h"
 #include "child.h"
 #include "knob.h"
+#include "lib_crowd.h"
 #include "lib_holder.h"
+#include "ops.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -61,14 +62,6 @@ static bool went_on(void *arg)
 	return atomic_load(&p->t->writes) - p->writes >= 20;
 }
 
-/* Leaves nothing to allocate, so that it is breaks that take the time. */
-static int append(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) ? -1 : truncate(path, st.st_size + LIB_PAGE);
-}
-
 /* Returns how long the lease took to go, in ms. */
 static double break_under_traffic(struct traffic *t)
 {
@@ -78,7 +71,7 @@ static double break_under_traffic(struct traffic *t)
 	struct breaker b;
 
 	CHECK(wait_until(went_on, &p, SUITE_WAIT_MS));
-	breaker_start(&b, append, l->file.path);
+	breaker_start(&b, ops_append, l->file.path);
 	do {
 		struct md_timeline v;
 
@@ -96,13 +89,6 @@ static double break_under_traffic(struct traffic *t)
 	return longest;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Proves: breaks of 16 MiB that is written to all the time take a small part of
  * the deadline, and the connection lives through all of them.
@@ -112,7 +98,7 @@ static void break__under_cooperating_traffic__is_quick(const void *arg)
 	const unsigned int *deadline = arg;
 	struct lib l = { .ctx = lib_context(0, 0, 0) };
 	struct traffic t = { .lib = &l };
-	double ms[BREAKS];
+	double ms[BREAKS], median;
 
 	knob_set(KNOB_LEASE_BREAK_TIME, *deadline);
 	holder_file(&l.file, suite_fs[0], "leased", LIVE_LENGTH);
@@ -123,9 +109,9 @@ static void break__under_cooperating_traffic__is_quick(const void *arg)
 	atomic_store(&t.stop, true);
 	CHECK_EQ(pthread_join(t.thread, NULL), 0);
 	lib_drop(&l);
-	qsort(ms, BREAKS, sizeof(ms[0]), by_size);
+	median = lib_median(ms, BREAKS);
 	fprintf(stderr, "breaks ms: %.1f/%.1f/%.1f min/median/max, lease-break-time %u s\n", ms[0],
-		(ms[BREAKS / 2 - 1] + ms[BREAKS / 2]) / 2, ms[BREAKS - 1], *deadline);
+		median, ms[BREAKS - 1], *deadline);
 }
 
 /* ---- a holder that leaves its peer alone --------------------------------- */

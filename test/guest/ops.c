@@ -316,3 +316,20 @@ int do_drop_caches(const char *path)
 		return -1;
 	return write(fd, "3", 1) == 1 ? 0 : -1;
 }
+
+int ops_append(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? -1 : truncate(path, st.st_size + 4096);
+}
+
+int ops_overwrite(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : pwrite(fd, "x", 1, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return n == 1 ? 0 : -1;
+}

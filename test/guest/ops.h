@@ -52,4 +52,8 @@ int do_store(const char *path);
 int do_msync(const char *path);
 int do_drop_caches(const char *path);
 
+/* Of any file. Append leaves nothing to allocate: it is the break that takes the time. */
+int ops_append(const char *path);
+int ops_overwrite(const char *path);
+
 #endif

@@ -60,7 +60,8 @@ static void recall_link__cut_for_10_s_in_a_recall__all_fenced_and_granted_again(
 	lib_crowd_begin(&c, LENGTH, MD_MAP_RESTORE | MD_MAP_ALLOCATE, BUDGET_MS);
 	for (int i = 0; i < PEERS; i++)
 		atomic_store(&c.s[i].shared->lazy, true);
-	sleep(1); /* for the words to get there */
+	for (int i = 0; i < PEERS; i++)
+		CHECK(wait_until(is_true, &c.s[i].shared->is_lazy, SUITE_WAIT_MS));
 	breaker_start(&b, extend, c.l.file.path);
 	lib_next(&c.l, MD_EVENT_BREAK);
 	CHECK(!system("bash test/vm/ask.sh link-down"));
@@ -68,6 +69,8 @@ static void recall_link__cut_for_10_s_in_a_recall__all_fenced_and_granted_again(
 	breaker_finish(&b, SUITE_WAIT_MS);
 	md_ack_event(lib_await(&c.l, MD_EVENT_RESTORED));
 	sleep(CUT_S - BUDGET_MS / 1000);
+	for (int i = 0; i < PEERS; i++)
+		CHECK_EQ(atomic_load(&c.s[i].shared->fenced), 0); /* they cannot know */
 	CHECK(!system("bash test/vm/ask.sh link-up"));
 	for (int i = 0; i < PEERS; i++)
 		atomic_store(&c.s[i].shared->lazy, false);

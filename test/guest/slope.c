@@ -13,6 +13,7 @@
 #include "child.h"
 #include "holder.h"
 #include "meminfo.h"
+#include "ops.h"
 #include "rdma.h"
 #include "suite.h"
 
@@ -31,16 +32,6 @@
 struct memory {
 	long kernel, reclaimable;
 };
-
-static int overwrite(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : pwrite(fd, "x", 1, 0);
-
-	if (fd >= 0)
-		close(fd);
-	return n == 1 ? 0 : -1;
-}
 
 /* As holder_take(), at the addresses of the last time: no new page tables. */
 static void take_again(struct holder *h)
@@ -73,7 +64,7 @@ static void cycle(struct holder *h, struct rdma *r, unsigned int i)
 	mr = rdma_reg(r, h->map, h->length);
 	CHECK(mr);
 	if (i % 10 == 0) {
-		breaker_start(&b, overwrite, h->path);
+		breaker_start(&b, ops_overwrite, h->path);
 		holder_event(h, &ev);
 	}
 	CHECK_EQ(ibv_dereg_mr(mr), 0);

@@ -6,11 +6,6 @@
 /* How many writes are under way at a time. */
 #define DEPTH 8
 
-static bool is_true(void *flag)
-{
-	return atomic_load((atomic_bool *)flag);
-}
-
 static void peer(void *arg)
 {
 	struct stream *s = arg;
