@@ -23,7 +23,7 @@
 #define WARM_UP 200
 /*
  * In all cycles together: what a busy guest's kernel keeps for a while comes to 160 KiB,
- * and in each of 1200 cycles half a KiB would be more than this; so would 16 bytes of a
+ * and in each of 600 cycles one KiB would be more than this; so would 16 bytes of a
  * heap, which take 32.
  */
 #define KERNEL_MAX_KIB 500
@@ -186,12 +186,12 @@ static void lib_cycles__with_leaks__are_found_out(const void *cycles)
 	CHECK(cost.heaps > HEAP_MAX);
 }
 
-static const unsigned int some = 1200, many = 10000;
+static const unsigned int some = 600, many = 10000;
 
 static const struct suite_case cases[] = {
-	{ "lib_cycles__1200__memory_is_flat", cycles__memory_is_flat, &some, SUITE_LONG },
-	{ "lib_cycles__1200_with_leaks__are_found_out", lib_cycles__with_leaks__are_found_out,
-	  &some, SUITE_LONG },
+	{ "lib_cycles__600__memory_is_flat", cycles__memory_is_flat, &some, SUITE_LONG },
+	{ "lib_cycles__600_with_leaks__are_found_out", lib_cycles__with_leaks__are_found_out, &some,
+	  SUITE_LONG },
 	{ "lib_cycles__10000__memory_is_flat", cycles__memory_is_flat, &many, SUITE_EXTRA },
 	{},
 };
