@@ -17,6 +17,7 @@
 #include "fork.h"
 #include "listener.h"
 #include "peer.h"
+#include "peer_pool.h"
 #include "service.h"
 
 /* One step of rdma_cm that takes longer has failed. */

@@ -15,6 +15,7 @@
 #include "fork.h"
 #include "lease_kmod.h"
 #include "map.h"
+#include "peer_pool.h"
 #include "service.h"
 
 #define DEFAULT_DEVICE "/dev/mapdirect"

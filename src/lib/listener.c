@@ -16,6 +16,7 @@
 #include "fork.h"
 #include "listener.h"
 #include "peer.h"
+#include "peer_pool.h"
 #include "service.h"
 
 #define DEFAULT_BACKLOG 64

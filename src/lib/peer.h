@@ -109,32 +109,24 @@ void md__peer_tick(struct md_peer *peer, uint64_t now);
  * tells that there still is no connection; refused() ends the session by what the
  * other side said before there was one.
  */
-struct md_peer *md__peer_new(struct md_context *ctx, const struct md_peer_ops *ops, void *arg,
-			     void *user_data);
 int md__peer_connected(struct md_peer *peer, const struct ibv_context *verbs);
 int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
 void md__peer_lost(struct md_peer *peer, int error, const char *why);
 void md__peer_unreached(struct md_peer *peer, int error, const char *why);
 void md__peer_refused(struct md_peer *peer, enum md__wire_error code, uint8_t major, uint8_t minor);
 void md__peer_has_room(struct md_peer *peer);
+/* The name of its adapter, NULL: it stays. With the lock. */
+void md__peer_set_adapter(struct md_peer *peer, const struct ibv_context *verbs);
+
 void md__peer_set_user_data(struct md_peer *peer, void *user_data);
 void md__peer_names(struct md_peer *peer, uint64_t *self, uint64_t *other);
 bool md__peer_is_over(struct md_peer *peer);
-
-/* Forget a peer that nobody has heard of. */
-void md__peer_discard(struct md_peer *peer);
 
 /* Queue MD_EVENT_PEER_REQUEST. */
 void md__peer_post_request(struct md_peer *peer, const struct md_event *event);
 
 /* Begin an event of a peer: all but message and error. */
 void md__peer_event(struct md_peer *peer, enum md_event_type type, struct md_event *event);
-
-/* Is an event of a closed peer fetched and not acknowledged? With the list_lock. */
-bool md__peer_lent(const struct md__peers *retired);
-
-/* Free the memory of peers, and of what hangs on them. */
-void md__peer_free_all(struct md__peers *peers);
 
 /* "the peer 0123456789abcdef", for sentences: a name that differs from all others. */
 #define MD__PEER_NAME 40
