@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "attr.h"
 #include "clock.h"
 #include "context.h"
 #include "errmsg.h"
-#include "fork.h"
 #include "grant.h"
 #include "peer.h"
 #include "peer_pool.h"

@@ -146,16 +146,6 @@ static void grant_many(void)
 	}
 }
 
-static void lose_connection(void)
-{
-	session_cut(&s[0]);
-	holder_pass(MD_EVENT_PEER_DOWN);
-	session_pass(&s[0], MD_EVENT_PEER_DOWN);
-	session_mend(&s[0]);
-	holder_pass(MD_EVENT_PEER_UP);
-	session_pass(&s[0], MD_EVENT_PEER_UP);
-}
-
 /* All that a session is for; any event that is not expected fails it. */
 static void whole_session(void)
 {
@@ -173,7 +163,7 @@ static void whole_session(void)
 		CU_ASSERT_EQUAL(md_persist_remote(remote[0], n * 64, 64, n), 0);
 	for (uint64_t n = 0; n < MANY; n++)
 		pass_persisted(n);
-	lose_connection();
+	session_reconnect(&s[0]);
 	break_now();
 	pass_restored_but(-1);
 	grant_many();

@@ -98,12 +98,7 @@ static void persist__adapter_is_closed_meanwhile__known_by_its_name(void)
 	session_adapter = &fake_adapter[0];
 	CU_ASSERT_EQUAL(md_detach_qp(map, &fake_qp[0]), 0);
 	CU_ASSERT_EQUAL(md_attach_qp(map, &fake_qp[0], s[0].peer[HOLDER]), 0);
-	session_cut(&s[0]);
-	holder_pass(MD_EVENT_PEER_DOWN);
-	session_pass(&s[0], MD_EVENT_PEER_DOWN);
-	session_mend(&s[0]);
-	holder_pass(MD_EVENT_PEER_UP);
-	session_pass(&s[0], MD_EVENT_PEER_UP);
+	session_reconnect(&s[0]);
 	sessions_run();
 	CU_ASSERT_EQUAL(md_persist_remote(remote[0], 0, PAGE, 1), 0);
 	expect_persisted(0, 1, 0);

@@ -318,3 +318,13 @@ struct md_remote *session_granted(struct session *s)
 	md_ack_event(event);
 	return remote;
 }
+
+void session_reconnect(struct session *s)
+{
+	session_cut(s);
+	holder_pass(MD_EVENT_PEER_DOWN);
+	session_pass(s, MD_EVENT_PEER_DOWN);
+	session_mend(s);
+	holder_pass(MD_EVENT_PEER_UP);
+	session_pass(s, MD_EVENT_PEER_UP);
+}

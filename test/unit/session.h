@@ -61,6 +61,9 @@ int session_wait(struct md_remote *remote, int timeout_ms);
 void session_cut(struct session *s);
 void session_mend(struct session *s);
 
+/* Both at once, with the events that tell of it. */
+void session_reconnect(struct session *s);
+
 /* What is under way from a side arrives; false: there was nothing. */
 bool session_deliver(struct session *s, enum side from);
 
