@@ -28,7 +28,8 @@ struct client {
 	struct md_peer *server;
 	struct md_remote *remote;
 	uint64_t token;
-	bool accepted;	     /* the session is there */
+	bool up;	     /* the session has a connection */
+	bool broken;	     /* the one for the data is not to be waited for */
 	char down[192];	     /* why it had no connection, last */
 	uint64_t generation; /* of the grant */
 	struct conn conn;
@@ -59,9 +60,14 @@ static void handle_event(struct client *cl, const struct md_event *ev)
 	debug(cl->opt, "client: %s: %s", md_event_str(ev->type), ev->message);
 	switch (ev->type) {
 	case MD_EVENT_PEER_UP:
-		cl->accepted = true;
+		cl->up = true;
+		break;
+	case MD_EVENT_REMOTE_FENCED:
+		cl->broken = true;
 		break;
 	case MD_EVENT_PEER_DOWN:
+		cl->up = false;
+		cl->broken = true;
 		snprintf(cl->down, sizeof(cl->down), "%s", ev->message);
 		break;
 	case MD_EVENT_GRANTED:
@@ -98,9 +104,9 @@ static int handle_events(struct client *cl, int timeout_ms)
 	return errno ? -1 : 0;
 }
 
-static bool is_accepted(const struct client *cl)
+static bool is_up(const struct client *cl)
 {
-	return cl->accepted;
+	return cl->up;
 }
 
 static bool is_granted(const struct client *cl)
@@ -127,7 +133,7 @@ static int wait_until(struct client *cl, bool (*is)(const struct client *))
 	if (is(cl))
 		return 0;
 	fprintf(stderr, "md_ping: gave up after %d s: %s\n", PATIENCE_MS / 1000,
-		cl->accepted ? "nothing was granted" : cl->down);
+		cl->up ? "nothing was granted" : cl->down);
 	errno = ETIMEDOUT;
 	return -1;
 }
@@ -145,6 +151,32 @@ static void disconnect(struct client *cl)
 	conn_close(&cl->conn);
 }
 
+/*
+ * A queue pair that only receives does not notice that its sender is gone. The session
+ * does: the data's connection is not trusted any longer than the session's.
+ */
+static int still_connected(struct client *cl)
+{
+	if (handle_events(cl, 0))
+		return -1;
+	errno = cl->broken ? ENOTCONN : 0;
+	return errno ? -1 : 0;
+}
+
+static int hear_server(struct client *cl, struct ping_msg *msg)
+{
+	struct pollfd pfd[1 + CONN_FDS] = { { .fd = md_fd(cl->ctx), .events = POLLIN } };
+	int n;
+
+	while (!(n = conn_recv(&cl->conn, msg, sizeof(*msg)))) {
+		if (still_connected(cl))
+			return -1;
+		conn_poll_fds(&cl->conn, pfd + 1);
+		poll(pfd, 1 + CONN_FDS, -1);
+	}
+	return n < 0 ? -1 : 0;
+}
+
 static int introduce(struct client *cl)
 {
 	const struct ping_msg msg = { .what = htobe32(PING_TOKEN), .token = htobe64(cl->token) };
@@ -156,23 +188,25 @@ static int introduce(struct client *cl)
 	if (!cl->source_mr || !cl->sink_mr || conn_send(&cl->conn, &msg, sizeof(msg)))
 		return -1;
 	/* what we write is known to be ours from now on */
-	return conn_wait(&cl->conn, &answer, sizeof(answer));
+	return hear_server(cl, &answer);
 }
 
+/* The server knows our token only as long as there is a session. */
 static int connect_data(struct client *cl)
 {
-	int err;
+	for (int i = 0; !wait_until(cl, is_up); i++) {
+		int err;
 
-	for (int i = 0; conn_connect(&cl->conn, cl->opt->addr, cl->opt->data_port); i++) {
+		cl->broken = false;
+		if (!conn_connect(&cl->conn, cl->opt->addr, cl->opt->data_port) && !introduce(cl))
+			return 0;
+		err = errno;
+		disconnect(cl);
+		errno = err;
 		if (i == CONNECT_TRIES)
 			return -1;
 		usleep(CONNECT_PAUSE_US);
 	}
-	if (!introduce(cl))
-		return 0;
-	err = errno;
-	disconnect(cl);
-	errno = err;
 	return -1;
 }
 
@@ -222,8 +256,7 @@ static int ask_server(struct client *cl, unsigned long n)
 	};
 	struct ping_msg answer;
 
-	if (conn_send(&cl->conn, &msg, sizeof(msg)) ||
-	    conn_wait(&cl->conn, &answer, sizeof(answer)))
+	if (conn_send(&cl->conn, &msg, sizeof(msg)) || hear_server(cl, &answer))
 		return -1;
 	if (be32toh(answer.what) == PING_GOOD)
 		return 0;
@@ -269,7 +302,7 @@ static int get_range(struct client *cl)
 		if (errno != EAGAIN || md_remote_wait(cl->remote, PATIENCE_MS))
 			return fail("the range is not granted");
 	}
-	if (!handle_events(cl, 0))
+	if (!still_connected(cl))
 		return 0;
 	md_remote_put(cl->remote);
 	return -1;
@@ -320,9 +353,6 @@ static int start(struct client *cl)
 	cl->server = md_connect(cl->ctx, cl->opt->addr, cl->opt->port, &attr);
 	if (!cl->server)
 		return fail("md_connect");
-	/* Only then does the server know our token. */
-	if (wait_until(cl, is_accepted))
-		return -1;
 	return connect_data(cl) || wait_until(cl, is_granted) ? -1 : 0;
 }
 
