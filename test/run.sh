@@ -25,7 +25,7 @@
 # the unit tests, the model, the fuzzers, valgrind, the checkers, the guest suites and
 # the demo. A step that has many cases prints "ok NAME", "not ok NAME - why" or
 # "skip NAME - why" for each, or CUnit's summary; any other step is one case. Full
-# logs are in build/logs.
+# logs are in build/logs. What failed is listed once more at the end.
 #
 # The last line is "N passed, N failed, N skipped". Exit code 1 if anything
 # failed or nothing passed.
@@ -84,7 +84,10 @@ report()
 		"$1" "$2" "$3" "$4" "$took"
 	grep -E '^skip ' "$log" | sed 's/^/    /' || true
 	(($3)) || return 0
-	grep -E '^not ok |[.]{3}FAILED$' "$log" | head -n 50 | sed 's/^/    /' || true
+	{
+		echo "$1: $3 failed"
+		grep -E '^not ok |[.]{3}FAILED$' "$log" | head -n 50 | sed 's/^/    /' || true
+	} >>"$logs/failed"
 	echo "    the end of $log:"
 	tail -n 30 "$log" | sed 's/^/    | /'
 }
@@ -217,6 +220,7 @@ sparse()
 
 bash test/setup.sh
 mkdir -p "$logs"
+: >"$logs/failed"
 
 step build-gcc build release build/release
 if ! ((${#native[@]})); then
@@ -265,5 +269,6 @@ else
 fi
 
 echo "$SECONDS s in all"
+cat "$logs/failed"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

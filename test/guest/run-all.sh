@@ -122,14 +122,18 @@ boot()
 	ended "$name" "$status"
 }
 
-# boot_pair NAME SECONDS COMMAND...: in two guests on a link; who says it does not matter
+# boot_pair NAME SECONDS COMMAND...: in two guests on a link; who says it does not
+# matter. One pair at a time, also of other kernels: their peers have limits of time.
 boot_pair()
 {
-	local name=$1 seconds=$2 status=0
+	local name=$1 seconds=$2 status=0 lock
 
 	shift 2
+	exec {lock}>build/.pair
+	flock "$lock"
 	bash test/vm/pair.sh "${kernel[@]}" --time "$seconds" -- "$@" |
 		sed -u 's/^[0-9]: //' || status=$?
+	exec {lock}>&-
 	ended "$name" "$status"
 }
 

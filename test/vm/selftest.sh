@@ -249,7 +249,8 @@ check damaged_file_system__named has two.err 'kernel log: .*pmem2 is damaged \(.
 check undeclared_report__code_told has two.err "command's exit code: 137"
 check output__no_newline_added is "$(wc -l <"$tmp/two.out")" 0
 
-run panic -- bash -c 'echo before; echo c >/proc/sysrq-trigger; sleep 100'
+# What is still on its way to the host when the kernel stops is lost.
+run panic -- bash -c 'echo before; sleep 2; echo c >/proc/sysrq-trigger; sleep 100'
 check panic__3 code panic 3
 check panic__named has panic.err 'kernel log: .*Kernel panic'
 check panic__output_until_then has panic.out '^before$'
