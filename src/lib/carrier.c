@@ -36,6 +36,14 @@
  */
 #define RETRIES 6
 
+/*
+ * For the acknowledgement of a message: 4.096 us * 2^17, 0.54 s, as Linux 6.12 has it.
+ * Linux 6.1 takes four times that (CMA_IBOE_PACKET_LIFETIME in its
+ * drivers/infiniband/core/cma.c), and so much would a lost packet cost a breaker. Where
+ * it cannot be set, the kernel's own is as right, but slower.
+ */
+#define ACK_TIMEOUT 17
+
 #define BATCH 16
 
 /* ---- the context's event channel ---------------------------------------- */
@@ -116,11 +124,14 @@ static void set_timer(struct md__carrier *carrier, uint64_t ns)
 /* @id becomes the connection's, which starts to be made. */
 int md__carrier_begin(struct md__carrier *carrier, struct rdma_cm_id *id)
 {
+	uint8_t timeout = ACK_TIMEOUT;
+
 	carrier->conn = calloc(1, sizeof(*carrier->conn));
 	if (!carrier->conn)
 		return -1;
 	carrier->conn->id = id;
 	id->context = carrier;
+	rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout, sizeof(timeout));
 	atomic_store(&carrier->close_asked, false);
 	return 0;
 }

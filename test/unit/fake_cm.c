@@ -43,6 +43,7 @@ struct fake_id {
 	enum state state;
 	bool was_asked;
 	bool ready; /* its queue pair can receive */
+	bool timed; /* its ACK timeout is set */
 	struct fake_id *other;
 	unsigned int unacked;
 	TAILQ_ENTRY(fake_id) ids;
@@ -683,6 +684,18 @@ __be16 rdma_get_src_port(struct rdma_cm_id *id)
 	return id->route.addr.src_sin.sin_port;
 }
 
+int rdma_set_option(struct rdma_cm_id *rdma, int level, int option, void *value, size_t size)
+{
+	struct fake_id *id = (struct fake_id *)rdma;
+
+	if (level != RDMA_OPTION_ID || option != RDMA_OPTION_ID_ACK_TIMEOUT || size != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	id->timed = *(uint8_t *)value;
+	return 0;
+}
+
 int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *src, struct sockaddr *dst,
 		      int timeout_ms)
 {
@@ -743,6 +756,8 @@ int rdma_connect(struct rdma_cm_id *rdma, struct rdma_conn_param *param)
 
 	pthread_mutex_lock(&lock);
 	failed = fails(FAKE_CM_CONNECT);
+	if (!id->timed)
+		misuses++;
 	if (!failed) {
 		id->state = CONNECTING;
 		listener = find_listener(rdma->route.addr.dst_sin.sin_port);
@@ -762,6 +777,8 @@ int rdma_accept(struct rdma_cm_id *rdma, struct rdma_conn_param *param)
 
 	(void)param;
 	pthread_mutex_lock(&lock);
+	if (!id->timed)
+		misuses++;
 	if (fails(FAKE_CM_ACCEPT))
 		error = errno;
 	else if (!id->other)
