@@ -5,8 +5,9 @@
 #   bash test/guest/run-all.sh [--quick | --long] [--kernel K | --native]
 #
 # --quick     without the cases that are marked as long
-# --long      and 200 runs of every breaker against a peer that writes, a log in 200
-#             breaks whose sides are killed 20 times, and memory over 10000 recalls
+# --long      and 200 runs of every breaker against a peer that writes, 400 more kills
+#             of a holder, a log in 200 breaks whose sides are killed 20 times, and
+#             memory over 10000 recalls
 # --kernel K  which kernel to boot (test/vm/kernel.sh)
 # --native    on this machine instead, as far as that harms nothing (test/run.sh
 #             says what it must have)
@@ -45,7 +46,7 @@ testing=(controls controls_break races steps controls_unbind)
 # come last; tools_doctor makes other file systems, too.
 warned=(swapext tools_doctor device lib_devdax)
 # Their --long cases take a guest for themselves.
-long=(campaign lib_log lib_cycles)
+long=(campaign storm lib_log lib_cycles)
 warning='WARNING: .* at fs/dax.c:[0-9]+ dax_disassociate_entry'
 # Linux 6.1 miscounts who maps a block that a fault has copied (dax_mapping_set_cow()),
 # and warns when it belongs to the next file. Where a file is cloned just while it is

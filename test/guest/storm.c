@@ -207,19 +207,19 @@ static void kill__anywhere_in_the_cycle__no_trace(const void *rounds)
 static const unsigned int few = 25, many = 100;
 
 /* In parts: no case may take for ever. */
-#define PART(n)                                                                                    \
+#define PART(n, flag)                                                                              \
 	{                                                                                          \
 		.name = "kill__anywhere_in_the_cycle__no_trace_often_" #n,                         \
-		.run = kill__anywhere_in_the_cycle__no_trace, .arg = &many, .flags = SUITE_LONG    \
+		.run = kill__anywhere_in_the_cycle__no_trace, .arg = &many, .flags = flag          \
 	}
 
 static const struct suite_case cases[] = {
 	{ "kill__anywhere_in_the_cycle__no_trace", kill__anywhere_in_the_cycle__no_trace, &few, 0 },
-	PART(1),
-	PART(2),
-	PART(3),
-	PART(4),
-	PART(5),
+	PART(1, SUITE_LONG),
+	PART(2, SUITE_EXTRA),
+	PART(3, SUITE_EXTRA),
+	PART(4, SUITE_EXTRA),
+	PART(5, SUITE_EXTRA),
 	{},
 };
 
