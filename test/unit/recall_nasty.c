@@ -71,7 +71,7 @@ static void recall__grant_in_flight__grant_is_dead_when_it_arrives(void)
 	end_all();
 }
 
-static void recall__not_sent_yet__is_not_waited_for(void)
+static void grant__not_sent_before_a_break__comes_with_the_next_lease(void)
 {
 	struct md_grant *second;
 
@@ -510,7 +510,7 @@ static void release__by_the_peer__is_not_waited_for(void)
 
 static const struct unit_case cases[] = {
 	UNIT_CASE(recall__grant_in_flight__grant_is_dead_when_it_arrives),
-	UNIT_CASE(recall__not_sent_yet__is_not_waited_for),
+	UNIT_CASE(grant__not_sent_before_a_break__comes_with_the_next_lease),
 	UNIT_CASE(recall__messages_twice__done_once),
 	UNIT_CASE(recall__messages_lost__sent_again),
 	UNIT_CASE(recall__connection_lost_in_it__told_again_by_the_next),
