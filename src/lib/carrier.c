@@ -44,7 +44,8 @@
  */
 #define ACK_TIMEOUT 17
 
-#define BATCH 16
+/* So many connections are served before the time is looked at. */
+#define BATCH 4
 
 /* ---- the context's event channel ---------------------------------------- */
 
@@ -538,17 +539,19 @@ static void turn(struct md__carrier *carrier, uint64_t now)
 
 static void turn_all(struct md_context *ctx)
 {
+	uint64_t end = md__now() + MD__TURN_NS;
 	struct md__carrier *carrier, *next;
 	struct epoll_event ev[BATCH];
 	int n;
 
+	/* Who is left over has its descriptor readable, and comes first in the next turn. */
 	do {
 		n = epoll_wait(ctx->fd[MD__FD_NET], ev, BATCH, 0);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr)
 				take_completions(ev[i].data.ptr);
 		}
-	} while (n == BATCH);
+	} while (n == BATCH && md__now() < end);
 	md__carriers_events(ctx);
 	for (carrier = TAILQ_FIRST(&ctx->carriers); carrier; carrier = next) {
 		next = TAILQ_NEXT(carrier, carriers);

@@ -5,6 +5,7 @@
 #include "peer.h"
 #include "peers.h"
 #include "remote.h"
+#include "service.h"
 
 /* Of how many at a time it is asked: the list is not gone through for each. */
 #define BATCH 64
@@ -95,12 +96,16 @@ static void drain(struct md_context *ctx)
 /* A bit of it in each turn, of everybody: maps are not to wait for long. */
 static void flush_some(struct md_context *ctx)
 {
-	uint64_t left = MD__FLUSH_TURN, since = ctx->turns;
+	uint64_t left = MD__FLUSH_TURN, since = ctx->turns, end = md__now() + MD__TURN_NS;
 	struct md_peer *peer;
 
 	while (left && (peer = find_flushing(ctx, since))) {
 		left = md__flush_turn(peer, left);
 		atomic_store(&peer->due, true);
+		if (md__now() >= end) {
+			md__service_wake(ctx);
+			break;
+		}
 	}
 }
 

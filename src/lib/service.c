@@ -20,9 +20,6 @@
 #define BATCH 16
 #define HELP_MS 20
 
-/* What restores take of a turn, all together: others wait for no more than that. */
-#define RESTORE_NS (10 * MD__MSEC)
-
 void md__service_wake(struct md_context *ctx)
 {
 	md__fd_raise(ctx->fd[MD__FD_WAKE]);
@@ -203,14 +200,14 @@ static void turn(struct md_context *ctx, int timeout)
 {
 	struct md_map *map;
 	unsigned int restoring = 0;
-	uint64_t first, slice, left = RESTORE_NS;
+	uint64_t first, slice, left = MD__TURN_NS;
 
 	collect(ctx, timeout);
 	md__carriers_turn(ctx);
 	md__peers_turn(ctx);
 	first = md__carriers_timer(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
-	slice = RESTORE_NS / (ctx->restoring ?: 1);
+	slice = MD__TURN_NS / (ctx->restoring ?: 1);
 	TAILQ_FOREACH(map, &ctx->maps, maps) {
 		if (map->claimed) {
 			map->passed_over = true;

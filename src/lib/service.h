@@ -9,10 +9,18 @@
 
 #include <stdbool.h>
 
+#include "clock.h"
+
 struct md_context;
 struct md_map;
 struct md__lease;
 struct md__range;
+
+/*
+ * What each kind of work takes of a turn, about: messages, requests of peers, restores.
+ * Breaks are seen to once in a turn, and are not to wait for longer.
+ */
+#define MD__TURN_NS (10 * MD__MSEC)
 
 /* Start and stop the thread. 0 or -1. */
 int md__service_start(struct md_context *ctx);

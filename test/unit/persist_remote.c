@@ -2,12 +2,28 @@
 /* Remote writes that the holder is asked to make durable. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "granted.h"
 #include "peer.h"
 #include "service.h"
+
+#define TURN_US 15000 /* longer than anything may go on in one turn */
+
+/* Stands in for libpmem's. */
+static atomic_int flushes;
+static atomic_bool slow;
+
+void pmem_persist(const void *addr, size_t length)
+{
+	(void)addr;
+	(void)length;
+	atomic_fetch_add(&flushes, 1);
+	if (atomic_load(&slow))
+		usleep(TURN_US);
+}
 
 static void expect_persisted(int i, uint64_t wr_id, int error)
 {
@@ -318,7 +334,30 @@ static void persist__another_adapter_since__enotsup(void)
 	end_all();
 }
 
-#define PIECE_US 15000 /* of a restore: longer than it may go on in one turn */
+/* A break that comes meanwhile is not to wait for the requests of all. */
+static void persist__takes_long__one_peer_in_a_turn(void)
+{
+	grant_all();
+	sessions_run();
+	atomic_store(&flushes, 0);
+	atomic_store(&slow, true);
+	for (int i = 0; i < PEERS; i++) {
+		CU_ASSERT_EQUAL(md_persist_remote(remote[i], 0, PAGE, i), 0);
+		if (threaded)
+			continue;
+		md_process(s[i].ctx);
+		CU_ASSERT_TRUE(session_deliver(&s[i], PEER));
+	}
+	for (int turns = 1; turns <= PEERS && !threaded; turns++) {
+		CU_ASSERT_EQUAL(md_process(ctx), 0);
+		CU_ASSERT_EQUAL(atomic_load(&flushes), turns);
+	}
+	for (int i = 0; i < PEERS; i++)
+		expect_persisted(i, i, 0);
+	CU_ASSERT_EQUAL(atomic_load(&flushes), PEERS);
+	atomic_store(&slow, false);
+	end_all();
+}
 
 static bool answered; /* before the restore was over */
 
@@ -333,7 +372,7 @@ static void ask_in_the_first_piece(void)
 			break;
 		usleep(1000);
 	}
-	usleep(PIECE_US);
+	usleep(TURN_US);
 }
 
 static void look_in_the_second_piece(void)
@@ -394,6 +433,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(persist__no_answer__close_does_not_wait),
 	UNIT_CASE(persist__closed_while_events_are_fetched__none_comes_later),
 	UNIT_CASE(persist__another_adapter_since__enotsup),
+	UNIT_CASE(persist__takes_long__one_peer_in_a_turn),
 	UNIT_CASE(persist__other_map_is_restored__answered_meanwhile),
 	{ 0 },
 };
