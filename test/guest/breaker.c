@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 struct breaker_result {
 	file_op op;
 	char path[128];
+	atomic_bool begun;
 	int err;
 	uint64_t ns;
 };
@@ -22,6 +24,7 @@ static void break_it(void *arg)
 	uint64_t start;
 
 	prctl(PR_SET_NAME, BREAKER_COMM);
+	atomic_store(&r->begun, true);
 	start = now_ns();
 	r->err = r->op(r->path) ? errno : 0;
 	r->ns = now_ns() - start;
@@ -35,12 +38,18 @@ void breaker_start(struct breaker *b, file_op op, const char *path)
 	b->pid = child_start(break_it, b->result);
 }
 
+static bool has_begun(void *result)
+{
+	return atomic_load(&((struct breaker_result *)result)->begun);
+}
+
 bool breaker_waits(struct breaker *b, int hold_ms)
 {
 	struct pollfd end = { .fd = syscall(SYS_pidfd_open, b->pid, 0), .events = POLLIN };
 	int ended;
 
 	CHECK(end.fd >= 0);
+	CHECK(wait_until(has_begun, b->result, SUITE_WAIT_MS));
 	ended = poll(&end, 1, hold_ms);
 	close(end.fd);
 	return ended == 0;

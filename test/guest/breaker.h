@@ -21,7 +21,7 @@ struct breaker {
 
 void breaker_start(struct breaker *b, file_op op, const char *path);
 
-/* Is it still at it after hold_ms? */
+/* Has it begun, and is it still at it hold_ms later? Waits until it has begun. */
 bool breaker_waits(struct breaker *b, int hold_ms);
 
 /* It must end within the limit: 0 or the errno of the operation; or that must be 0. */

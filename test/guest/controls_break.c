@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "breaker.h"
@@ -279,6 +280,8 @@ static void play_exit(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
+#define HAS_LEASED 2 /* a failed check ends with 1 */
+
 static void try_beside(void *arg)
 {
 	struct beside *b = arg;
@@ -287,17 +290,22 @@ static void try_beside(void *arg)
 
 	CHECK(h.fd >= 0);
 	holder_anchor(&h, LENGTH / 2, LENGTH / 2);
-	CHECK_EQ(holder_try_lease(&h, 0), -1);
+	if (holder_try_lease(&h, 0) >= 0)
+		_exit(HAS_LEASED);
 	err = errno;
 	CHECK(err == EAGAIN || err == ENXIO);
 }
 
-/* Damage: who asks for a lease in a break sleeps until that is over. */
+/*
+ * Damage: who asks for a lease in a break sleeps until that is over. It may get the
+ * lease then, as a breaker that was woken has yet to lock the file again.
+ */
 static void play_sleep(bool *damage)
 {
 	struct beside *beside = shared_new(sizeof(*beside));
 	struct breaker b;
 	struct holder h;
+	int status = 0;
 	pid_t other;
 
 	holder_file(&h, suite_fs[0], "leased", LENGTH);
@@ -306,11 +314,14 @@ static void play_sleep(bool *damage)
 	breaker_start(&b, truncate_to_zero, h.path);
 	CHECK(!told_nothing(&h));
 	other = child_start_with_files(try_beside, beside);
-	*damage = !child_wait(other, NEVER_MS, NULL);
+	*damage = !child_wait(other, NEVER_MS, &status);
+	CHECK_EQ(status, 0);
 	holder_release_done(&h);
 	breaker_finish(&b, SUITE_WAIT_MS);
-	if (*damage)
-		child_finish(other);
+	if (*damage) {
+		CHECK(child_wait(other, SUITE_WAIT_MS, &status));
+		CHECK(!status || (WIFEXITED(status) && WEXITSTATUS(status) == HAS_LEASED));
+	}
 	CHECK(!unlink(h.path));
 }
 
