@@ -703,7 +703,8 @@ struct md_connect_attr {
  * the other side does not know the session any more, because it was started anew.
  * Use the handle like one of md_peer_new(), but for md_peer_connected(),
  * md_peer_input() and md_peer_lost(). May block for a name to be resolved, not for the
- * connection.
+ * connection. In a child after fork(2) whose parent had listened or connected before,
+ * it makes none: librdmacm shares what it has open.
  *
  * errno: EINVAL, EADDRNOTAVAIL (no such name), ENODEV (no RDMA device), ENOMEM, EMFILE,
  * ENFILE, ECHILD.

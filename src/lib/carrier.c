@@ -2,8 +2,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +14,7 @@
 #include "errmsg.h"
 #include "fork.h"
 #include "listener.h"
+#include "net.h"
 #include "peer.h"
 #include "peer_pool.h"
 #include "service.h"
@@ -46,74 +45,6 @@
 
 /* So many connections are served before the time is looked at. */
 #define BATCH 4
-
-/* ---- the context's event channel ---------------------------------------- */
-
-static int watch(struct md_context *ctx, int fd, void *what)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
-
-	return epoll_ctl(ctx->fd[MD__FD_NET], EPOLL_CTL_ADD, fd, &ev);
-}
-
-static int open_net(struct md_context *ctx)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = MD__FD_NET };
-	int *fd = ctx->fd;
-
-	ctx->cm = rdma_create_event_channel();
-	if (!ctx->cm)
-		return md__fail(errno, "no RDMA connection manager: is rdma_ucm loaded? %s",
-				strerror(errno));
-	fd[MD__FD_NET] = epoll_create1(EPOLL_CLOEXEC);
-	if (fd[MD__FD_NET] >= 0 && !fcntl(ctx->cm->fd, F_SETFL, O_NONBLOCK) &&
-	    !fcntl(ctx->cm->fd, F_SETFD, FD_CLOEXEC) && !watch(ctx, ctx->cm->fd, NULL) &&
-	    !epoll_ctl(fd[MD__FD_EPOLL], EPOLL_CTL_ADD, fd[MD__FD_NET], &ev))
-		return 0;
-	return md__fail(errno, "cannot wait for connections: %s", strerror(errno));
-}
-
-static void close_net(struct md_context *ctx)
-{
-	if (ctx->fd[MD__FD_NET] >= 0)
-		close(ctx->fd[MD__FD_NET]);
-	ctx->fd[MD__FD_NET] = -1;
-	if (ctx->cm)
-		rdma_destroy_event_channel(ctx->cm);
-	ctx->cm = NULL;
-}
-
-/* With the net_lock: have it, from the first call that needs it. */
-int md__carriers_open(struct md_context *ctx)
-{
-	int err, saved;
-
-	if (ctx->cm)
-		return 0;
-	md__fork_hold();
-	err = open_net(ctx);
-	saved = errno;
-	if (err)
-		close_net(ctx);
-	md__fork_let();
-	errno = saved;
-	return err;
-}
-
-int md__resolve_name(const char *host, const char *port, int flags,
-		     struct sockaddr_storage *address)
-{
-	const struct addrinfo hints = { .ai_flags = flags, .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found;
-	int err = getaddrinfo(host, port, &hints, &found);
-
-	if (err)
-		return md__fail(EADDRNOTAVAIL, "%s port %s: %s", host ?: "*", port ?: "*",
-				gai_strerror(err));
-	memcpy(address, found->ai_addr, found->ai_addrlen);
-	freeaddrinfo(found);
-	return 0;
-}
 
 /* ---- connections, with the net_lock -------------------------------------- */
 
@@ -205,7 +136,7 @@ static int prepare(struct md__carrier *carrier)
 
 	if (md__conn_prepare(conn))
 		return -1;
-	return watch(carrier->ctx, conn->channel->fd, carrier);
+	return md__net_watch(carrier->ctx, conn->channel->fd, carrier);
 }
 
 /* Also when a message comes before the event. */
@@ -602,7 +533,7 @@ void md__carriers_stop(struct md_context *ctx)
 		usleep(1000);
 	}
 	md__fork_hold();
-	close_net(ctx);
+	md__net_close(ctx);
 	md__fork_let();
 }
 
@@ -668,10 +599,10 @@ struct md_peer *md_connect(struct md_context *ctx, const char *host, const char 
 		md__fail(EINVAL, "md_connect: no %s", host ? "port" : "host");
 		return NULL;
 	}
-	if (md__resolve_name(host, port, 0, &address))
+	if (md__net_resolve(host, port, 0, &address))
 		return NULL;
 	pthread_mutex_lock(&ctx->net_lock);
-	err = md__carriers_open(ctx);
+	err = md__net_open(ctx);
 	pthread_mutex_unlock(&ctx->net_lock);
 	carrier = err ? NULL : md__carrier_new(ctx, own.user_data);
 	if (!carrier)

@@ -81,11 +81,10 @@ struct md__cm_refusal {
 };
 
 /*
- * With the net_lock. open: have an event channel. new and list: one with a peer.
- * begin: @id becomes the connection's, which starts to be made. accept: the same of a
- * request. drop: end it, when nobody sends. events: take those that have come.
+ * With the net_lock. new and list: one with a peer. begin: @id becomes the
+ * connection's, which starts to be made. accept: the same of a request. drop: end it,
+ * when nobody sends. events: take those that have come.
  */
-int md__carriers_open(struct md_context *ctx);
 struct md__carrier *md__carrier_new(struct md_context *ctx, void *user_data);
 void md__carrier_list(struct md__carrier *carrier);
 int md__carrier_begin(struct md__carrier *carrier, struct rdma_cm_id *id);
@@ -93,10 +92,6 @@ void md__carrier_accept(struct md__carrier *carrier);
 void md__carrier_drop(struct md__carrier *carrier);
 bool md__carrier_is_over(const struct md__carrier *carrier);
 void md__carriers_events(struct md_context *ctx);
-
-/* A name and a port become an address; may block. */
-int md__resolve_name(const char *host, const char *port, int flags,
-		     struct sockaddr_storage *address);
 
 /* How the peer of a carrier reaches it. */
 extern const struct md_peer_ops md__carrier_ops;

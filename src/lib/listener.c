@@ -15,6 +15,7 @@
 #include "errmsg.h"
 #include "fork.h"
 #include "listener.h"
+#include "net.h"
 #include "peer.h"
 #include "peer_pool.h"
 #include "service.h"
@@ -215,7 +216,7 @@ struct md_listener *md_listen(struct md_context *ctx, const char *host, const ch
 		return NULL;
 	}
 	if (md__attr_take(&own, sizeof(own), attr, "md_listen_attr") ||
-	    md__resolve_name(host, port ?: "0", AI_PASSIVE, &address))
+	    md__net_resolve(host, port ?: "0", AI_PASSIVE, &address))
 		return NULL;
 	listener = calloc(1, sizeof(*listener));
 	if (!listener) {
@@ -225,8 +226,7 @@ struct md_listener *md_listen(struct md_context *ctx, const char *host, const ch
 	listener->ctx = ctx;
 	listener->user_data = own.user_data;
 	pthread_mutex_lock(&ctx->net_lock);
-	err = md__carriers_open(ctx) ||
-	      listen_at(listener, &address, own.backlog ?: DEFAULT_BACKLOG);
+	err = md__net_open(ctx) || listen_at(listener, &address, own.backlog ?: DEFAULT_BACKLOG);
 	saved = errno;
 	if (!err)
 		list_listener(listener);

@@ -18,7 +18,7 @@ struct md__range;
 
 /*
  * What each kind of work takes of a turn, about: messages, requests of peers, restores.
- * Breaks are seen to once in a turn, and are not to wait for longer.
+ * Breaks are seen to once in a turn.
  */
 #define MD__TURN_NS (10 * MD__MSEC)
 
