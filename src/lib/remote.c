@@ -484,7 +484,9 @@ static void wait_a_while(struct md__remote *r, uint64_t end)
 		return;
 	}
 	until = md__timespec(while_end);
-	pthread_cond_timedwait(&peer->changed, &peer->lock, &until);
+	/* Our own question changes the peer, too, when it is sent. */
+	while (look(r) == EAGAIN && !pthread_cond_timedwait(&peer->changed, &peer->lock, &until))
+		;
 }
 
 static int wait_until(struct md__remote *r, uint64_t end)

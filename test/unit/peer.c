@@ -250,6 +250,24 @@ static void wait__recalled_for_long__etimedout(void)
 	end_all();
 }
 
+/* The answer to one question is not a reason for the next. */
+static void wait__recalled_for_long__asks_once_in_a_second(void)
+{
+	unsigned int before;
+
+	grant_all();
+	CU_ASSERT_EQUAL(md_release(map), 0);
+	holder_pass(MD_EVENT_BREAK);
+	holder_pass(MD_EVENT_RELEASED);
+	session_pass(&s[0], MD_EVENT_RECALLED);
+	sessions_run();
+	before = atomic_load(&s[0].way[PEER].sent);
+	CU_ASSERT_EQUAL(session_wait(remote[0], 300), -1);
+	ASSERT_FAILED(ETIMEDOUT, "300 ms");
+	CU_ASSERT_EQUAL(atomic_load(&s[0].way[PEER].sent) - before, 1);
+	end_all();
+}
+
 static void wait__on_demand__leased_again(void)
 {
 	struct md_event *event;
@@ -342,6 +360,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(close__connection_takes_nothing_for_a_moment__holder_knows),
 	UNIT_CASE(close__connection_takes_nothing__closed_soon),
 	UNIT_CASE(wait__recalled_for_long__etimedout),
+	UNIT_CASE(wait__recalled_for_long__asks_once_in_a_second),
 	UNIT_CASE(wait__on_demand__leased_again),
 	UNIT_CASE(map__on_demand_and_restore__einval),
 	UNIT_CASE(open__keepalive_out_of_range__einval),
