@@ -23,12 +23,23 @@ trap 'echo "guest: the set-up failed" >&2; finish 125' EXIT
 ulimit -l unlimited
 ulimit -c 0
 
-# A file system on a whole NVDIMM. What "ndctl create-namespace -m fsdax -M mem"
-# does is a second's work for an emulated CPU; these writes are not.
+# claim DEVICE NAMESPACE UUID: what "ndctl create-namespace -M mem" does is a second's
+# work for an emulated CPU; these writes are not.
+claim()
+{
+	local device=/sys/bus/nd/devices/$1
+
+	echo "$2" >/sys/bus/nd/drivers/nd_pmem/unbind
+	echo ram >"$device/mode"
+	echo $((2 << 20)) >"$device/align"
+	echo "$3" >"$device/uuid"
+	echo "$2" >"$device/namespace"
+}
+
+# A file system on a whole NVDIMM.
 pmem()
 {
 	local n=$1 reflink=$2 where=$3
-	local bus=/sys/bus/nd
 
 	if ((vm_boot > 1)); then
 		# All is there, as the last boot has left it.
@@ -38,15 +49,19 @@ pmem()
 		mount -t xfs -o dax=always "/dev/pmem$n" "$where"
 		return
 	fi
-	echo "namespace$n.0" >$bus/drivers/nd_pmem/unbind
-	echo ram >"$bus/devices/pfn$n.0/mode"
-	echo $((2 << 20)) >"$bus/devices/pfn$n.0/align"
-	echo "00000000-0000-4000-8000-00000000000$n" >"$bus/devices/pfn$n.0/uuid"
-	echo "namespace$n.0" >"$bus/devices/pfn$n.0/namespace"
-	echo "pfn$n.0" >$bus/drivers/nd_pmem/bind
+	claim "pfn$n.0" "namespace$n.0" "00000000-0000-4000-8000-00000000000$n"
+	echo "pfn$n.0" >/sys/bus/nd/drivers/nd_pmem/bind
 	# Extents on 2 MiB boundaries allow huge pages.
 	mkfs.xfs -q -f -m "reflink=$reflink" -d agcount=2,su=2m,sw=1 "/dev/pmem$n"
 	mount -t xfs -o dax=always "/dev/pmem$n" "$where"
+}
+
+# No file system at all: $MD_DEVDAX.
+devdax()
+{
+	modprobe -a dax_pmem device_dax
+	claim dax2.0 namespace2.0 00000000-0000-4000-8000-0000000000da
+	echo dax2.0 >/sys/bus/nd/drivers/dax_pmem/bind
 }
 
 pmem 0 0 /mnt/pmem &
@@ -55,6 +70,10 @@ pmem 1 1 /mnt/pmem2 &
 jobs+=($!)
 rdma link add rxe0 type rxe netdev "$vm_netdev" &
 jobs+=($!)
+if [[ ${MD_DEVDAX-} ]]; then
+	devdax &
+	jobs+=($!)
+fi
 for job in "${jobs[@]}"; do
 	wait "$job"
 done

@@ -10,6 +10,8 @@
 #               the kernel log in DIR/dmesg; without it $OUT is thrown away
 # --pmem-size S size of the first NVDIMM (default 1G; K, M, G or T; whole multiples
 #               of 128 MiB); only what is written to it takes memory of the host
+# --devdax-size S
+#               a third NVDIMM of that size, as a device-dax (default: none)
 # --testing     load the test build of the module
 # --no-module   neither build nor load the module
 # --allow-kernel-line [?]REGEX
@@ -24,6 +26,7 @@
 # caller's environment, no stdin, and:
 #   /mnt/pmem     XFS on an emulated NVDIMM (--pmem-size), reflink=0, dax=always
 #   /mnt/pmem2    another of 1 GiB, with reflink=1
+#   $MD_DEVDAX    the device-dax, with --devdax-size
 #   $MD_ADDR      the address of rxe0, a soft-RoCE device (on dummy0)
 #   mapdirect     the module, freshly built from src/kmod and loaded
 #   $MD_KMOD      the file that it was loaded from
@@ -53,6 +56,7 @@ kernel=6.1
 module=1
 seconds=300
 pmem_size=1G
+devdax_size=0
 out=
 member=
 testing=()
@@ -74,7 +78,7 @@ while (($#)); do
 	--testing)	testing=(--testing); shift; continue ;;
 	--no-module)	module=; shift; continue ;;
 	--)		shift; break ;;
-	--kernel | --time | --out | --pmem-size | --allow-kernel-line | --member)
+	--kernel | --time | --out | --pmem-size | --devdax-size | --allow-kernel-line | --member)
 		(($# > 1)) || fail "$1 needs a value" ;;
 	*)		fail "unknown option $1 (the command goes after --)" ;;
 	esac
@@ -83,6 +87,7 @@ while (($#)); do
 	--time)		seconds=$2 ;;
 	--out)		out=$2 ;;
 	--pmem-size)	pmem_size=$2 ;;
+	--devdax-size)	devdax_size=$2 ;;
 	--member)	member=$2 ;;
 	*)		allow+=("$2") ;;
 	esac
@@ -90,10 +95,20 @@ while (($#)); do
 done
 (($#)) || fail "no command; usage: run.sh [OPTION]... -- COMMAND [ARGUMENT]..."
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "--time takes whole seconds"
-pmem_bytes=$(numfmt --from=iec "$pmem_size" 2>/dev/null) || fail "--pmem-size takes a size such as 4G"
-# The kernel adds memory in sections of this size, and puts no pages on the rest.
-((pmem_bytes && pmem_bytes % (128 << 20) == 0)) ||
-	fail "--pmem-size takes a multiple of 128 MiB"
+# size OPTION VALUE: in bytes. The kernel adds memory in sections of 128 MiB, and puts
+# no pages on the rest.
+size()
+{
+	local bytes
+
+	bytes=$(numfmt --from=iec "$2" 2>/dev/null) || fail "$1 takes a size such as 4G"
+	((bytes % (128 << 20) == 0)) || fail "$1 takes a multiple of 128 MiB"
+	echo "$bytes"
+}
+
+pmem_bytes=$(size --pmem-size "$pmem_size")
+((pmem_bytes)) || fail "--pmem-size takes more than 0"
+devdax_bytes=$(size --devdax-size "$devdax_size")
 # The others are descriptors: sockets for frames, QMP and requests, and the
 # contents of both NVDIMMs, which survive the guest.
 boot=1
@@ -151,6 +166,7 @@ job()
 		"vm_out=$(quote "$out")" \
 		"vm_token=$token" "vm_seconds=$seconds" "vm_boot=$boot" \
 		"vm_member=$member" "vm_netdev=dummy0"
+	((!devdax_bytes)) || echo "export MD_DEVDAX=/dev/dax2.0"
 	[[ ! $member ]] || printf '%s\n' vm_netdev=eth0 \
 		"export MD_NODE=$node MD_NODES=$nodes MD_BOOT=$boot" \
 		"export MD_PEER_ADDR=192.0.2.$(((node + 1) % nodes + 1))"
@@ -186,7 +202,7 @@ accel=${MD_VM_ACCEL:-$(bash "$here/accel.sh" --kernel "$kernel")}
 qemu=(
 	qemu-system-x86_64 -nodefaults -no-user-config -no-reboot
 	-machine "q35,nvdimm=on,accel=$accel" -cpu max -smp 2
-	-m "${MD_VM_MEM:-2G},slots=2,maxmem=64G"
+	-m "${MD_VM_MEM:-2G},slots=3,maxmem=64G"
 	-object "$(memory "$nvdimm"),id=mem0,share=on,size=$pmem_bytes"
 	-device nvdimm,memdev=mem0,id=nv0
 	-object "$(memory "$nvdimm2"),id=mem1,share=on,size=1G"
@@ -198,6 +214,10 @@ qemu=(
 	-chardev "file,id=log,path=$(opt "$log"),append=on"
 	-serial chardev:log
 	-device virtio-serial-pci
+)
+((!devdax_bytes)) || qemu+=(
+	-object "memory-backend-memfd,id=mem2,share=on,size=$devdax_bytes"
+	-device nvdimm,memdev=mem2,id=nv2
 )
 if [[ $out ]]; then
 	qemu+=(-virtfs "local,path=$(opt "$out"),mount_tag=out,security_model=none,multidevs=remap")
