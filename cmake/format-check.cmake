@@ -3,6 +3,7 @@
 # left to the kernel's own checker.
 find_program(CLANG_FORMAT clang-format REQUIRED)
 file(GLOB_RECURSE sources
+	${ROOT}/bench/*.[ch]
 	${ROOT}/include/*.h
 	${ROOT}/src/lib/*.[ch]
 	${ROOT}/examples/*.[ch]
