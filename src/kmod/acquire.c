@@ -110,8 +110,8 @@ static int md_check_allocated(struct file *file, const struct mapdirect_lease *a
 	return (u64)hole < min(arg->offset + arg->length, size) ? -ENODATA : 0;
 }
 
-/* Pin, and be sure that nothing was zapped between the pin and now. */
-static int md_pin_stable(struct md_lease *l)
+/* Pin, and be sure that nothing was zapped between the pin and now. flags: FOLL_* */
+static int md_pin_stable(struct md_lease *l, unsigned int flags)
 {
 	int tries, err;
 
@@ -122,7 +122,7 @@ static int md_pin_stable(struct md_lease *l)
 		if (l->notifier.mm)
 			seq = mmu_interval_read_begin(&l->notifier);
 		err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping,
-				     l->index);
+				     l->index, flags);
 		if (err)
 			return READ_ONCE(l->reason) ? -EAGAIN : err;
 		spin_lock(&l->state_lock);
@@ -170,7 +170,8 @@ static int md_lock_inode(struct inode *inode)
 /* The wrong way round, for a test. */
 static int md_pinned_before_armed(struct md_lease *l)
 {
-	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index);
+	int err = md_extents_pin(&l->extents, l->addr, l->nr_pages, l->inode->i_mapping, l->index,
+				 0);
 
 	if (err)
 		return err;
@@ -201,7 +202,7 @@ static int md_arm_lease(struct md_lease *l, const struct mapdirect_lease *arg)
 }
 
 /* Under i_rwsem. From here on a zap is seen. */
-static int md_arm_and_pin(struct md_lease *l, const struct mapdirect_lease *arg)
+static int md_arm_and_pin(struct md_lease *l, const struct mapdirect_lease *arg, unsigned int flags)
 {
 	int err = md_check_size(l->inode, arg);
 
@@ -210,7 +211,17 @@ static int md_arm_and_pin(struct md_lease *l, const struct mapdirect_lease *arg)
 	if (err)
 		return err;
 	l->stage = MD_STAGE_NOTIFIED;
-	return md_pin_stable(l);
+	return md_pin_stable(l, flags);
+}
+
+static int md_pin_mapped(struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	return md_arm_and_pin(l, arg, FOLL_NOFAULT);
+}
+
+static int md_pin_all(struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	return md_arm_and_pin(l, arg, 0);
 }
 
 static int md_with_inode(int (*step)(struct md_lease *l, const struct mapdirect_lease *arg),
@@ -231,6 +242,20 @@ static int md_with_inode(int (*step)(struct md_lease *l, const struct mapdirect_
 	return err;
 }
 
+/*
+ * Pages were not mapped: fault them in for writing. That allocates, which takes long, and
+ * zaps, which is no break: so without i_rwsem, and without the notifier.
+ */
+static int md_prefault_and_pin(struct md_lease *l, const struct mapdirect_lease *arg)
+{
+	int err;
+
+	md_break_disarm_notifier(l);
+	l->stage = MD_STAGE_LEASED;
+	err = md_extents_prefault(l->addr, l->nr_pages, &l->reason);
+	return err ?: md_with_inode(md_pin_all, l, arg);
+}
+
 /* Under l->lock. */
 static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 {
@@ -248,10 +273,10 @@ static int md_take(struct md_lease *l, const struct mapdirect_lease *arg)
 	err = md_with_inode(md_arm_lease, l, arg);
 	if (!err)
 		err = md_cow_check(l);
-	if (!err) /* for writing: allocates, which takes long, and zaps */
-		err = md_extents_prefault(l->addr, l->nr_pages, &l->reason);
-	if (!err)
-		err = md_with_inode(md_arm_and_pin, l, arg);
+	if (!err) /* holders fault them in first: as a rule there is nothing more to do */
+		err = md_with_inode(md_pin_mapped, l, arg);
+	if (err == -EFAULT && l->stage == MD_STAGE_NOTIFIED)
+		err = md_prefault_and_pin(l, arg);
 	return err && READ_ONCE(l->reason) ? -EAGAIN : err;
 }
 

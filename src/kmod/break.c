@@ -312,6 +312,7 @@ void md_break_disarm_notifier(struct md_lease *l)
 {
 	if (l->notifier.mm)
 		mmu_interval_notifier_remove(&l->notifier);
+	l->notifier.mm = NULL;
 }
 
 void md_break_init(struct md_lease *l)

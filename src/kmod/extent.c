@@ -70,11 +70,18 @@ static struct page **md_batch_new(void)
 	return md_fault_here() ? NULL : (struct page **)__get_free_page(GFP_KERNEL);
 }
 
-/* Pins as many of nr pages at addr as go into a batch: how many, or an error. */
-static int md_batch_pin(struct page **batch, unsigned long addr, unsigned long nr)
+/* A batch ends where a huge page may end. */
+static unsigned long md_batch_room(unsigned long addr)
 {
-	int got = md_fault_here() ?: pin_user_pages_fast(addr, min(nr, MD_BATCH), FOLL_WRITE,
-							 batch);
+	return MD_BATCH - (addr >> PAGE_SHIFT) % MD_BATCH;
+}
+
+/* Pins as many of nr pages at addr as go into a batch: how many, or an error. */
+static int md_batch_pin(struct page **batch, unsigned long addr, unsigned long nr,
+			unsigned int flags)
+{
+	int got = md_fault_here() ?: pin_user_pages_fast(addr, min(nr, md_batch_room(addr)),
+							 FOLL_WRITE | flags, batch);
 
 	return got ? got : -EFAULT;
 }
@@ -83,7 +90,8 @@ static int md_batch_pin(struct page **batch, unsigned long addr, unsigned long n
  * Fault nr_pages at addr of current->mm in for writing. Where blocks have to be
  * allocated this takes long; nothing is held from one batch to the next, so any
  * signal may end it, or a break. What was allocated stays, and is quickly passed
- * next time.
+ * next time. The first page of a batch comes alone: where a huge page is mapped for
+ * it, the others need no look at the page tables each.
  */
 int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
 			const enum mapdirect_reason *broken)
@@ -95,7 +103,9 @@ int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr_pages && !err) {
-		int got = md_batch_pin(batch, addr + done * PAGE_SIZE, nr_pages - done);
+		unsigned long at = addr + done * PAGE_SIZE;
+		bool first = md_batch_room(at) == MD_BATCH;
+		int got = md_batch_pin(batch, at, first ? 1 : nr_pages - done, 0);
 
 		if (got > 0) {
 			unpin_user_pages(batch, got);
@@ -115,11 +125,12 @@ int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
 
 /*
  * Pin nr_pages at addr of current->mm, which must be the pages of mapping from
- * index on. On failure nothing stays pinned. Ends early for a fatal signal only:
- * somebody waits for the file's lock meanwhile, and the pages are there.
+ * index on. On failure nothing stays pinned; with FOLL_NOFAULT in flags, -EFAULT may
+ * say that a page is not mapped now. Ends early for a fatal signal only: somebody
+ * waits for the file's lock meanwhile, and the pages are there.
  */
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
-		   struct address_space *mapping, pgoff_t index)
+		   struct address_space *mapping, pgoff_t index, unsigned int flags)
 {
 	struct page **batch = md_batch_new();
 	unsigned long done = 0;
@@ -128,7 +139,7 @@ int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pa
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr_pages && !err) {
-		int i, got = md_batch_pin(batch, addr + done * PAGE_SIZE, nr_pages - done);
+		int i, got = md_batch_pin(batch, addr + done * PAGE_SIZE, nr_pages - done, flags);
 
 		if (got < 0) {
 			err = got;

@@ -28,7 +28,7 @@ struct md_extents {
 int md_extents_prefault(unsigned long addr, unsigned long nr_pages,
 			const enum mapdirect_reason *broken);
 int md_extents_pin(struct md_extents *e, unsigned long addr, unsigned long nr_pages,
-		   struct address_space *mapping, pgoff_t index);
+		   struct address_space *mapping, pgoff_t index, unsigned int flags);
 void md_extents_unpin(struct md_extents *e);
 unsigned long md_extents_foreign(const struct md_extents *e, unsigned long limit);
 const struct md_extent *md_extents_find(const struct md_extents *e, unsigned long index);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -24,9 +25,10 @@
 
 /*
  * Pages that have to be allocated take long, and one madvise() holds the mmap
- * lock throughout: let others map, and look for breaks, in between.
+ * lock throughout: let others map, and look for breaks, in between. Chunks end where
+ * huge pages may end.
  */
-#define FAULT_CHUNK ((size_t)1 << 20)
+#define FAULT_CHUNK ((size_t)2 << 20)
 #define FAULT_TRIES 3
 #define COPY_LOOK_US 1000
 
@@ -76,6 +78,30 @@ static int populate(const struct md__range *range, char *addr, size_t length)
 	return 0;
 }
 
+/*
+ * Did a fault at @addr map the whole chunk as one huge page? In a mapping in which
+ * nobody else faults, the last page shows it. If not, or if this cannot be told, the
+ * rest is gone through page by page: that takes as long for pages that are there.
+ */
+static bool is_huge(char *addr)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char there = 0;
+
+	return !mincore(addr + FAULT_CHUNK - page, page, &there) && there & 1;
+}
+
+static int populate_chunk(const struct md__range *range, char *addr, size_t length)
+{
+	if (length == FAULT_CHUNK) {
+		if (populate(range, addr, 1))
+			return -1;
+		if (is_huge(addr))
+			return 0;
+	}
+	return populate(range, addr, length);
+}
+
 static int fault_in(const struct md__range *range, struct md__lease *lease, int flags)
 {
 	char *addr = lease->anchor;
@@ -87,9 +113,10 @@ static int fault_in(const struct md__range *range, struct md__lease *lease, int 
 				range->text);
 	while (lease->done < lease->length) {
 		size_t left = lease->length - lease->done;
-		size_t length = left < FAULT_CHUNK ? left : FAULT_CHUNK;
+		size_t room = FAULT_CHUNK - (uintptr_t)(addr + lease->done) % FAULT_CHUNK;
+		size_t length = left < room ? left : room;
 
-		if (populate(range, addr + lease->done, length))
+		if (populate_chunk(range, addr + lease->done, length))
 			return -1;
 		lease->done += length;
 		if (md__populate_step(lease->populate, length))

@@ -20,8 +20,8 @@
 #include "suite.h"
 
 #define PAGE (4 * KIB)
-/* So many pages are pinned at a time (extent.c). */
-#define BATCH 512
+/* So much is pinned at a time, as far as to an address that is a multiple of it (extent.c). */
+#define BATCH ((size_t)512 * PAGE)
 
 /* The leased file: so many pieces, each an extent of its own. */
 struct shape {
@@ -112,14 +112,26 @@ static uint64_t place_of(const struct extents *e, uint64_t at)
 	return e->v[i].physical + (at - e->v[i].logical);
 }
 
+/* Faulted in: the first page of a batch, where it is a whole one, alone. */
+static void plan_prefault(struct plan *p, uintptr_t addr, size_t length)
+{
+	plan_add(p, 1, ENOMEM); /* the page that a batch is listed in */
+	for (size_t at = 0; at < length;) {
+		size_t room = BATCH - (addr + at) % BATCH;
+
+		plan_add(p, 1, ENOMEM);
+		at += room == BATCH ? PAGE : room;
+	}
+}
+
 /* Pinned for good: in batches, with an array that has room for 8, 16, ... extents. */
-static void plan_pin(struct plan *p, const struct extents *e, const struct shape *s)
+static void plan_pin(struct plan *p, const struct extents *e, const struct shape *s, uintptr_t addr)
 {
 	unsigned int extents = 0, room = 0;
 
 	plan_add(p, 1, ENOMEM); /* the page that a batch is listed in */
 	for (size_t at = 0; at < s->pieces * s->piece; at += PAGE) {
-		if (at % (BATCH * PAGE) == 0)
+		if (!at || (addr + at) % BATCH == 0)
 			plan_add(p, 1, ENOMEM);
 		if (at && place_of(e, at) == place_of(e, at - PAGE) + PAGE)
 			continue;
@@ -132,7 +144,9 @@ static void plan_pin(struct plan *p, const struct extents *e, const struct shape
 	CHECK(extents >= s->pieces);
 }
 
-static struct plan plan_make(const struct extents *e, const struct shape *s)
+/* @unmapped: who asks whether blocks are shared unmaps the file (cow.c). */
+static struct plan plan_make(const struct extents *e, const struct shape *s, uintptr_t addr,
+			     bool unmapped)
 {
 	struct plan p = { 0 };
 
@@ -141,15 +155,22 @@ static struct plan plan_make(const struct extents *e, const struct shape *s)
 	plan_add(&p, 1, ENOMEM); /* RLIMIT_MEMLOCK */
 	plan_add(&p, 2, ENOMEM); /* the layout lease */
 	plan_add(&p, 1, ENOMEM); /* whether blocks are shared */
-	plan_add(&p, 1 + (s->pieces * s->piece + BATCH * PAGE - 1) / (BATCH * PAGE), ENOMEM);
 	plan_add(&p, 1, ENOMEM); /* the notifier */
-	plan_pin(&p, e, s);
+	if (unmapped) {
+		plan_add(&p, 2, ENOMEM); /* to list a batch, and the first one */
+		plan_prefault(&p, addr, s->pieces * s->piece);
+		plan_add(&p, 1, ENOMEM); /* the notifier */
+	}
+	plan_pin(&p, e, s, addr);
 	plan_add(&p, 2, ENOMEM); /* descriptor and file */
 	plan_add(&p, 1, EFAULT); /* its number */
 	return p;
 }
 
-/* With its anchor. What was between the pieces has been cut out. */
+/*
+ * With its anchor, which is faulted in: on the second file system for nothing. What was
+ * between the pieces has been cut out.
+ */
 static struct plan file_in_pieces(struct holder *h, const char *fs, const struct shape *s)
 {
 	struct extents e;
@@ -158,8 +179,9 @@ static struct plan file_in_pieces(struct holder *h, const char *fs, const struct
 	for (unsigned int i = 1; i < s->pieces; i++)
 		CHECK(!fallocate(h->fd, FALLOC_FL_COLLAPSE_RANGE, i * s->piece, s->piece));
 	holder_anchor(h, 0, s->pieces * s->piece);
-	extents_of(&e, h->path);
-	return plan_make(&e, s);
+	extents_of(&e, h->path); /* writes the file back, which makes its pages read-only */
+	CHECK(!madvise(h->anchor, h->length, MADV_POPULATE_WRITE));
+	return plan_make(&e, s, (uintptr_t)h->anchor, fs == suite_fs[1]);
 }
 
 /* Asks for a lease, of which this step fails: the errno, or 0 if there is none. */

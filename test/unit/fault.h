@@ -59,6 +59,7 @@ struct fault_sys {
 	int (*close)(int fd);
 	int (*ioctl)(int fd, unsigned long request, void *arg);
 	void *(*mmap)(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+	int (*mincore)(void *addr, size_t length, unsigned char *there);
 	int (*fstat)(int fd, struct stat *st);
 	int (*fstatfs)(int fd, struct statfs *fs);
 	int (*fstatvfs)(int fd, struct statvfs *fs);

@@ -141,6 +141,14 @@ int fault_madvise(void *addr, size_t length, int advice)
 	return fault__fails(name, ENOMEM, 0) ? -1 : madvise(addr, length, advice);
 }
 
+int fault_mincore(void *addr, size_t length, unsigned char *there);
+int fault_mincore(void *addr, size_t length, unsigned char *there)
+{
+	return fault__fails("mincore", EAGAIN, false) ?
+		       -1 :
+		       (fault_sys.mincore ?: mincore)(addr, length, there);
+}
+
 /* ---- verbs --------------------------------------------------------------------- */
 
 struct ibv_mr *fault_ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,

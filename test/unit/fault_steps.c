@@ -135,6 +135,7 @@ static const struct {
 	const char *why;
 } untried[] = {
 	{ "pthread_atfork", "once in a process, by the first case" },
+	{ "mincore", "of whole huge pages; lease_kmod.c has some" },
 };
 
 static bool right_errno(const char *call, int error)

@@ -13,6 +13,8 @@
 #include "fixture_kmod.h"
 #include "lease_kmod.h"
 
+#define HUGE ((off_t)2 << 20)
+
 /* ---- the device ---------------------------------------------------------- */
 
 static void device__cannot_be_opened__says_why(void)
@@ -129,6 +131,43 @@ static void fault_in__no_space__enospc(void)
 	fault_force("fstatvfs", 3, EIO);
 	CU_ASSERT_PTR_NULL(md_map(ctx, file, 0, FILE_PAGES * PAGE, &attr));
 	ASSERT_FAILED(EIO, "see the kernel log");
+}
+
+static unsigned char there;
+
+static int answer_mincore(void *addr, size_t length, unsigned char *answer)
+{
+	(void)addr;
+	CU_ASSERT_EQUAL(length, PAGE);
+	*answer = there;
+	return 0;
+}
+
+/* How many of its pages a map of two huge pages that are holes has had faulted in. */
+static off_t pages_faulted_in(void)
+{
+	const off_t length = 2 * HUGE;
+	struct md_map_attr attr = { .size = sizeof(attr), .flags = MD_MAP_ALLOCATE };
+	off_t pages = 0;
+
+	CU_ASSERT_EQUAL(ftruncate(file, 0), 0);
+	CU_ASSERT_EQUAL(ftruncate(file, length), 0);
+	fixture_unmap(md_map(ctx, file, 0, (size_t)length, &attr));
+	for (off_t at = 0; at < length; at += PAGE)
+		pages += lseek(file, at, SEEK_DATA) == at;
+	return pages;
+}
+
+static void fault_in__huge_page__one_fault_for_it(void)
+{
+	fault_sys.mincore = answer_mincore;
+	there = 1;
+	CU_ASSERT_EQUAL(pages_faulted_in(), 2);
+	there = 0;
+	CU_ASSERT_EQUAL(pages_faulted_in(), 2 * HUGE / PAGE);
+	there = 1;
+	fault_force("mincore", 4, EAGAIN); /* of both huge pages, to allocate and of the anchor */
+	CU_ASSERT_EQUAL(pages_faulted_in(), 2 * HUGE / PAGE);
 }
 
 static void anchor__cannot_be_mapped__says_why(void)
@@ -374,6 +413,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(map__holes_may_be_filled__filled),
 	UNIT_CASE(fault_in__page_refused__says_why),
 	UNIT_CASE(fault_in__no_space__enospc),
+	UNIT_CASE(fault_in__huge_page__one_fault_for_it),
 	UNIT_CASE(anchor__cannot_be_mapped__says_why),
 	UNIT_CASE(lease__refused__sentence_for_each_errno),
 	UNIT_CASE(lease__taken_and_unusable__given_back),
