@@ -468,11 +468,11 @@ static void turn(struct md__carrier *carrier, uint64_t now)
 	}
 }
 
-static void turn_all(struct md_context *ctx)
+static void turn_all(struct md_context *ctx, uint64_t now)
 {
-	uint64_t end = md__now() + MD__TURN_NS;
 	struct md__carrier *carrier, *next;
 	struct epoll_event ev[BATCH];
+	bool events = false;
 	int n;
 
 	/* Who is left over has its descriptor readable, and comes first in the next turn. */
@@ -481,20 +481,23 @@ static void turn_all(struct md_context *ctx)
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr)
 				take_completions(ev[i].data.ptr);
+			else
+				events = true;
 		}
-	} while (n == BATCH && md__now() < end);
-	md__carriers_events(ctx);
+	} while (n == BATCH && md__now() < now + MD__TURN_NS);
+	if (events)
+		md__carriers_events(ctx);
 	for (carrier = TAILQ_FIRST(&ctx->carriers); carrier; carrier = next) {
 		next = TAILQ_NEXT(carrier, carriers);
-		turn(carrier, md__now());
+		turn(carrier, now);
 	}
 }
 
-void md__carriers_turn(struct md_context *ctx)
+void md__carriers_turn(struct md_context *ctx, uint64_t now)
 {
 	pthread_mutex_lock(&ctx->net_lock);
 	if (ctx->cm)
-		turn_all(ctx);
+		turn_all(ctx, now);
 	pthread_mutex_unlock(&ctx->net_lock);
 }
 
@@ -529,7 +532,7 @@ void md__carrier_leave(struct md__carrier *carrier)
 void md__carriers_stop(struct md_context *ctx)
 {
 	while (!TAILQ_EMPTY(&ctx->carriers)) {
-		turn_all(ctx);
+		turn_all(ctx, md__now());
 		usleep(1000);
 	}
 	md__fork_hold();

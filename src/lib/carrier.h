@@ -97,7 +97,7 @@ void md__carriers_events(struct md_context *ctx);
 extern const struct md_peer_ops md__carrier_ops;
 
 /* Do what is due. By the service, without locks. */
-void md__carriers_turn(struct md_context *ctx);
+void md__carriers_turn(struct md_context *ctx, uint64_t now);
 
 /* The earliest timer of all; 0: none. Without locks. */
 uint64_t md__carriers_timer(struct md_context *ctx);

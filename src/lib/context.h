@@ -59,6 +59,8 @@ struct md_context {
 
 	pthread_t thread;
 	atomic_bool stop;
+	bool again;	/* of who serves: another turn is wanted */
+	uint64_t timer; /* of who serves: what MD__FD_TIMER is set to, 0: off */
 
 	pthread_mutex_t list_lock;
 	pthread_cond_t idle; /* a map is not driven any more */
@@ -73,6 +75,7 @@ struct md_context {
 	pthread_mutex_t event_lock;
 	struct md__slots events;
 	uint64_t events_posted;
+	atomic_bool untold; /* MD__FD_EVENT is to be raised yet, see event.h */
 
 	pthread_mutex_t net_lock;
 	struct rdma_event_channel *cm; /* NULL: not needed yet */

@@ -196,6 +196,7 @@ static enum md__in acquire(struct md_map *map)
 {
 	bool begun;
 
+	map->populate.until = md__now() + map->populate.slice;
 	map->populate.paused = false;
 	begun = !md__populate_step(&map->populate, 0);
 	if (begun && !ask_provider(map))
@@ -351,7 +352,7 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 		map->timeline.told = md__now();
 		atomic_store(&map->urgent, now + map->ctx->budget_ns + STUCK_NS);
 		map->pending |= MD__PARTY_APP | MD__PARTY_PEERS;
-		md__grants_recall(map);
+		md__grants_recall(map, map->timeline.told);
 		post_break(map);
 	}
 	if (act & MD__EV_LATE)
@@ -365,7 +366,7 @@ static void carry_out(struct md_map *map, unsigned int act, uint64_t now)
 		post_lost(map);
 	}
 	if (act & MD__DO_DEREG && !map->timeline.drained)
-		map->timeline.drained = md__now();
+		map->timeline.drained = now;
 	if (act & MD__DO_FENCE)
 		fence(map);
 }
@@ -407,6 +408,7 @@ static void run(struct md_map *map, unsigned int act, uint64_t now)
 		carry_out(map, act, now);
 		if (!(act & QUESTIONS))
 			break;
+		md__events_tell(map->ctx);
 		in = answer(map, act & QUESTIONS);
 		act = md__engine_step(&map->engine, &in);
 		now = in.now;
@@ -467,12 +469,12 @@ static void take_request(struct md_map *map, atomic_bool *asked, enum md__in wha
 	pthread_mutex_unlock(&map->lock);
 }
 
-bool md__driver_turn(struct md_map *map, uint64_t restore_ns)
+bool md__driver_turn(struct md_map *map, uint64_t restore_ns, uint64_t now)
 {
 	uint64_t timer = atomic_load(&map->timer);
 	bool restores;
 
-	map->populate.until = md__now() + restore_ns;
+	map->populate.slice = restore_ns;
 	/* In this order: what was asked of a live map says nothing of its break. */
 	take_request(map, &map->restore_asked, MD__IN_RESTORE);
 	take_request(map, &map->want_asked, MD__IN_WANT);
@@ -484,7 +486,7 @@ bool md__driver_turn(struct md_map *map, uint64_t restore_ns)
 	if (atomic_exchange(&map->reconnected, false))
 		md__grants_reconnected(map);
 	feed_parties(map);
-	if (timer && timer <= md__now())
+	if (timer && timer <= now)
 		feed(map, (struct md__input){ .what = MD__IN_TIMER, .now = md__now() });
 	restores = map->engine.state == MD__ACQUIRING;
 	pthread_mutex_unlock(&map->lock);

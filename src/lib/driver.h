@@ -17,10 +17,10 @@
 int md__driver_start(struct md_map *map);
 
 /*
- * Do what is due in a claimed map, a restore for about @restore_ns. True: it has more
- * to do.
+ * Do what is due in a claimed map at @now, a restore for about @restore_ns. True: it
+ * has more to do.
  */
-bool md__driver_turn(struct md_map *map, uint64_t restore_ns);
+bool md__driver_turn(struct md_map *map, uint64_t restore_ns, uint64_t now);
 
 /* md_release(). With the map's lock. */
 void md__driver_release(struct md_map *map);

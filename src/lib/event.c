@@ -35,8 +35,12 @@ static void enqueue(struct md__slot *slot)
 	struct md_context *ctx = slot->ctx;
 	struct md__slot *before;
 
-	if (TAILQ_EMPTY(&ctx->events))
-		md__fd_raise(ctx->fd[MD__FD_EVENT]);
+	if (TAILQ_EMPTY(&ctx->events)) {
+		if (md__service_is_me(ctx))
+			atomic_store(&ctx->untold, true);
+		else
+			md__fd_raise(ctx->fd[MD__FD_EVENT]);
+	}
 	TAILQ_FOREACH_REVERSE(before, &ctx->events, md__slots, queue) {
 		if (before->number < slot->number)
 			break;
@@ -54,8 +58,20 @@ static void dequeue(struct md__slot *slot)
 
 	TAILQ_REMOVE(&ctx->events, slot, queue);
 	slot->queued = false;
-	if (TAILQ_EMPTY(&ctx->events))
-		md__fd_lower(ctx->fd[MD__FD_EVENT]);
+	if (!TAILQ_EMPTY(&ctx->events))
+		return;
+	atomic_store(&ctx->untold, false);
+	md__fd_lower(ctx->fd[MD__FD_EVENT]);
+}
+
+void md__events_tell(struct md_context *ctx)
+{
+	if (!atomic_load(&ctx->untold))
+		return;
+	pthread_mutex_lock(&ctx->event_lock);
+	if (atomic_exchange(&ctx->untold, false))
+		md__fd_raise(ctx->fd[MD__FD_EVENT]);
+	pthread_mutex_unlock(&ctx->event_lock);
 }
 
 void md__slot_post(struct md__slot *slot, const struct md_event *event)

@@ -36,8 +36,14 @@ void md__slot_init(struct md__slot *slot, struct md_context *ctx, uint64_t *last
 void md__event_say(struct md_event *event, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Queue a copy of @event, whose count is set here. */
+/*
+ * Queue a copy of @event, whose count is set here. What the serving thread posts is told
+ * to who polls by md__events_tell(): in a break it has more urgent things to do first.
+ */
 void md__slot_post(struct md__slot *slot, const struct md_event *event);
+
+/* By the serving thread, before whatever takes long. */
+void md__events_tell(struct md_context *ctx);
 
 /* Neither fetched and not acknowledged, nor to be fetched. */
 bool md__slot_idle(struct md__slot *slot);

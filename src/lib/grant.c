@@ -69,22 +69,23 @@ static void offer(struct md_grant *grant, struct md_map *map)
 		    });
 }
 
-static void recall(struct md_grant *grant, enum md_reason reason, uint32_t budget_ms, bool final)
+static void recall(struct md_grant *grant, enum md_reason reason, uint32_t budget_ms, bool final,
+		   uint64_t now)
 {
 	uint64_t id = grant->offer.id;
 
 	grant->reason = reason;
 	grant->budget_ms = budget_ms;
-	step(grant, (struct md__offer_input){ .what = MD__OFFER_IN_RECALL, .final = final });
+	step(grant, (struct md__offer_input){
+			    .what = MD__OFFER_IN_RECALL, .final = final, .now = now });
 	if (grant->offer.id != id)
-		grant->recalled_at = md__now();
+		grant->recalled_at = now;
 }
 
 /* ---- all grants of a map, with its lock --------------------------------- */
 
-static uint32_t budget_ms(const struct md_map *map)
+static uint32_t budget_ms(const struct md_map *map, uint64_t now)
 {
-	uint64_t now = md__now();
 	uint64_t end = map->engine.timer;
 
 	return end > now ? (uint32_t)((end - now) / MD__MSEC) : 0;
@@ -136,9 +137,9 @@ void md__grants_attached(struct md_map *map, struct md_peer *peer)
 	}
 }
 
-void md__grants_recall(struct md_map *map)
+void md__grants_recall(struct md_map *map, uint64_t now)
 {
-	uint32_t budget = budget_ms(map);
+	uint32_t budget = budget_ms(map, now);
 	struct md_grant *grant;
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
@@ -146,7 +147,7 @@ void md__grants_recall(struct md_map *map)
 		grant->broken = true;
 		grant->awaited = true;
 		atomic_fetch_add(&map->open_recalls, 1);
-		recall(grant, map->cause.reason, budget, false);
+		recall(grant, map->cause.reason, budget, false, now);
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 }
@@ -175,7 +176,7 @@ void md__grants_lose(struct md_map *map)
 
 	TAILQ_FOREACH(grant, &map->grants, of_map) {
 		pthread_mutex_lock(&grant->peer->lock);
-		recall(grant, map->cause.reason, 0, true);
+		recall(grant, map->cause.reason, 0, true, md__now());
 		pthread_mutex_unlock(&grant->peer->lock);
 	}
 }
@@ -293,7 +294,7 @@ void md__grants_answer(struct md_peer *peer, const struct md__msg *msg, uint64_t
 		return;
 	/* That it is not needed is answered by the last RECALL, which ends it. */
 	if (msg->type == MD__MSG_RELEASE)
-		recall(grant, MD_REASON_RECALL, grant->budget_ms, true);
+		recall(grant, MD_REASON_RECALL, grant->budget_ms, true, md__now());
 	else
 		step(grant, (struct md__offer_input){
 				    .what = what[msg->type],
@@ -518,7 +519,7 @@ int md_recall(struct md_grant *grant)
 	map = grant->mr->pub.map;
 	budget = peer->ctx->budget_ns;
 	pthread_mutex_lock(&peer->lock);
-	recall(grant, MD_REASON_RECALL, (uint32_t)(budget / MD__MSEC), true);
+	recall(grant, MD_REASON_RECALL, (uint32_t)(budget / MD__MSEC), true, md__now());
 	pthread_mutex_unlock(&peer->lock);
 	md__peer_send(peer);
 	wait_until_over(grant, md__now() + budget);

@@ -45,7 +45,7 @@ struct md_grant {
  * of who is still waited for; tell that nothing comes back.
  */
 void md__grants_offer(struct md_map *map);
-void md__grants_recall(struct md_map *map);
+void md__grants_recall(struct md_map *map, uint64_t now);
 void md__grants_fence(struct md_map *map);
 void md__grants_lose(struct md_map *map);
 

@@ -209,10 +209,9 @@ static bool next_of_session(struct md_peer *peer, struct md__msg *msg, uint64_t 
 }
 
 /* With the lock: have a message in @out, if there is one to be sent now. */
-static bool next_message(struct md_peer *peer)
+static bool next_message(struct md_peer *peer, uint64_t now)
 {
 	struct md__msg msg = { 0 };
-	uint64_t now = md__now();
 
 	if (!peer->connected || now < peer->retry_at)
 		return false;
@@ -227,11 +226,11 @@ static bool next_message(struct md_peer *peer)
 }
 
 /* With the lock, which is let go meanwhile. False: no more for now. */
-static bool send_one(struct md_peer *peer)
+static bool send_one(struct md_peer *peer, uint64_t now)
 {
 	int err;
 
-	if (!next_message(peer))
+	if (!next_message(peer, now))
 		return false;
 	pthread_mutex_unlock(&peer->lock);
 	err = peer->ops.send(peer->arg, peer->out, peer->out_length) ? errno ?: EIO : 0;
@@ -275,7 +274,7 @@ void md__peer_send(struct md_peer *peer)
 	while (peer->send_more && !peer->sending) {
 		peer->send_more = false;
 		peer->sending = true;
-		while (send_one(peer))
+		for (uint64_t now = md__now(); send_one(peer, now);)
 			;
 		if (peer->hang_up && !waits_for_room(peer))
 			hang_up(peer);
@@ -316,7 +315,7 @@ static void answer_stray(struct md_peer *peer, const struct md__msg *msg)
 	peer->stray[peer->strays++] = stray;
 }
 
-static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *msg)
+static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *msg, uint64_t now)
 {
 	enum md__wire_error err;
 
@@ -334,7 +333,7 @@ static enum md__wire_error dispatch(struct md_peer *peer, const struct md__msg *
 	case MD__MSG_RECALL_DONE:
 	case MD__MSG_FENCED_ACK:
 	case MD__MSG_RELEASE:
-		md__grants_answer(peer, msg, md__now());
+		md__grants_answer(peer, msg, now);
 		return 0;
 	case MD__MSG_WANT:
 		md__grants_wanted(peer, &msg->region);
@@ -365,7 +364,7 @@ static int take_message(struct md_peer *peer, size_t length)
 		md__requests_reopened(peer);
 		post_up(peer);
 	} else if (result == MD__LINK_PASS) {
-		err = dispatch(peer, &msg);
+		err = dispatch(peer, &msg, now);
 		if (err) {
 			md__link_fail(&peer->link, err, &msg);
 			result = MD__LINK_FAILED;

@@ -94,27 +94,27 @@ static void drain(struct md_context *ctx)
 }
 
 /* A bit of it in each turn, of everybody: maps are not to wait for long. */
-static void flush_some(struct md_context *ctx)
+static void flush_some(struct md_context *ctx, uint64_t now)
 {
-	uint64_t left = MD__FLUSH_TURN, since = ctx->turns, end = md__now() + MD__TURN_NS;
+	uint64_t left = MD__FLUSH_TURN, since = ctx->turns;
 	struct md_peer *peer;
 
 	while (left && (peer = find_flushing(ctx, since))) {
 		left = md__flush_turn(peer, left);
 		atomic_store(&peer->due, true);
-		if (md__now() >= end) {
+		if (md__now() >= now + MD__TURN_NS) {
 			md__service_wake(ctx);
 			break;
 		}
 	}
 }
 
-void md__peers_turn(struct md_context *ctx)
+void md__peers_turn(struct md_context *ctx, uint64_t now)
 {
 	drain(ctx);
-	flush_some(ctx);
+	flush_some(ctx, now);
 	md__peers_send(ctx);
-	for_each(ctx, has_timer, md__peer_tick, md__now());
+	for_each(ctx, has_timer, md__peer_tick, now);
 }
 
 uint64_t md__peers_timer(const struct md_context *ctx)

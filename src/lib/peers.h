@@ -11,7 +11,7 @@ struct md_context;
 void md__peers_send(struct md_context *ctx);
 
 /* Do all that is due. By the service, without locks. */
-void md__peers_turn(struct md_context *ctx);
+void md__peers_turn(struct md_context *ctx, uint64_t now);
 
 /* The earliest timer of all, 0: none. With the list_lock. */
 uint64_t md__peers_timer(const struct md_context *ctx);

@@ -25,7 +25,8 @@ struct md__populate {
 	uint64_t told;	/* when the last event was queued, ns */
 	bool paused;	/* md__populate_step() had acquire() pause */
 	uint64_t again; /* until when, ns */
-	uint64_t until; /* when a restore is to pause, ns */
+	uint64_t slice; /* how long a restore may take of a turn, ns */
+	uint64_t until; /* when it is to pause, ns */
 };
 
 /*

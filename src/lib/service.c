@@ -20,9 +20,20 @@
 #define BATCH 16
 #define HELP_MS 20
 
+/* Whose turn this thread is in. */
+static _Thread_local struct md_context *serving;
+
+bool md__service_is_me(const struct md_context *ctx)
+{
+	return serving == ctx;
+}
+
 void md__service_wake(struct md_context *ctx)
 {
-	md__fd_raise(ctx->fd[MD__FD_WAKE]);
+	if (md__service_is_me(ctx))
+		ctx->again = true;
+	else
+		md__fd_raise(ctx->fd[MD__FD_WAKE]);
 }
 
 /* ---- claims ------------------------------------------------------------ */
@@ -158,7 +169,8 @@ bool md__service_others(const struct md__range *range, const struct md__lease *o
 	return !fstat(range->fd, &q.file) && md__fork_any(has_other, &q);
 }
 
-static void collect(struct md_context *ctx, int timeout)
+/* Returns the time after it. */
+static uint64_t collect(struct md_context *ctx, int timeout)
 {
 	struct epoll_event ev[MD__FDS];
 	int n = epoll_wait(ctx->fd[MD__FD_EPOLL], ev, MD__FDS, timeout);
@@ -169,10 +181,11 @@ static void collect(struct md_context *ctx, int timeout)
 		else if (ev[i].data.u32 != MD__FD_EVENT && ev[i].data.u32 != MD__FD_NET)
 			md__fd_lower(ctx->fd[ev[i].data.u32]);
 	}
+	return md__now();
 }
 
-/* @first: the earliest that is known already */
-static void set_timer(struct md_context *ctx, uint64_t first)
+/* @first: the earliest that is known already; @now: as the turn began */
+static void set_timer(struct md_context *ctx, uint64_t first, uint64_t now)
 {
 	struct itimerspec spec = { 0 };
 	struct md_map *map;
@@ -180,31 +193,36 @@ static void set_timer(struct md_context *ctx, uint64_t first)
 	first = md__earlier(first, md__peers_timer(ctx));
 	TAILQ_FOREACH(map, &ctx->maps, maps)
 		first = md__earlier(first, atomic_load(&map->timer));
+	if (first == ctx->timer && (!first || first > now)) /* and it has not gone off */
+		return;
+	ctx->timer = first;
 	spec.it_value = md__timespec(first);
 	timerfd_settime(ctx->fd[MD__FD_TIMER], TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 /* One turn of a map, which has so much time to restore. Does it need more? */
-static bool restore_some(struct md_map *map, uint64_t slice, uint64_t *left)
+static bool restore_some(struct md_map *map, uint64_t slice, uint64_t *left, uint64_t now)
 {
-	uint64_t before = md__now(), took;
+	uint64_t before = map->ctx->restoring ? md__now() : now, took;
 
-	if (!md__driver_turn(map, slice < *left ? slice : *left))
+	if (!md__driver_turn(map, slice < *left ? slice : *left, now))
 		return false;
 	took = md__now() - before;
 	*left -= took < *left ? took : *left;
 	return true;
 }
 
-static void turn(struct md_context *ctx, int timeout)
+/* What is said to peers goes out before the application is told. */
+static void take_turn(struct md_context *ctx, int timeout)
 {
 	struct md_map *map;
 	unsigned int restoring = 0;
-	uint64_t first, slice, left = MD__TURN_NS;
+	uint64_t first, slice, now, left = MD__TURN_NS;
 
-	collect(ctx, timeout);
-	md__carriers_turn(ctx);
-	md__peers_turn(ctx);
+	now = collect(ctx, timeout);
+	md__carriers_turn(ctx, now);
+	md__peers_turn(ctx, now);
+	md__events_tell(ctx);
 	first = md__carriers_timer(ctx);
 	pthread_mutex_lock(&ctx->list_lock);
 	slice = MD__TURN_NS / (ctx->restoring ?: 1);
@@ -215,15 +233,26 @@ static void turn(struct md_context *ctx, int timeout)
 		}
 		map->claimed = true;
 		pthread_mutex_unlock(&ctx->list_lock);
-		restoring += restore_some(map, slice, &left);
+		restoring += restore_some(map, slice, &left, now);
 		/* A break of one map is not to wait for a long step of another. */
 		md__peers_send(ctx);
+		md__events_tell(ctx);
 		pthread_mutex_lock(&ctx->list_lock);
 		unclaim_locked(map);
 	}
 	ctx->restoring = restoring;
-	set_timer(ctx, first);
+	set_timer(ctx, first, now);
 	pthread_mutex_unlock(&ctx->list_lock);
+}
+
+/* Another one is wanted where the answer is true. */
+static bool turn(struct md_context *ctx, int timeout)
+{
+	ctx->again = false;
+	serving = ctx;
+	take_turn(ctx, timeout);
+	serving = NULL;
+	return ctx->again;
 }
 
 int md_process(struct md_context *ctx)
@@ -238,7 +267,8 @@ int md_process(struct md_context *ctx)
 	if (!(ctx->flags & MD_OPEN_NO_THREAD))
 		return md__fail(EINVAL, "md_process: the context has a service thread");
 	md__errmsg_keep(kept);
-	turn(ctx, 0);
+	if (turn(ctx, 0))
+		md__service_wake(ctx);
 	md__errmsg_restore(kept);
 	errno = saved;
 	return 0;
@@ -260,9 +290,10 @@ uint64_t md__service_help(struct md_context *ctx)
 static void *serve(void *arg)
 {
 	struct md_context *ctx = arg;
+	bool again = false;
 
 	while (!atomic_load(&ctx->stop))
-		turn(ctx, -1);
+		again = turn(ctx, again ? 0 : -1);
 	return NULL;
 }
 

@@ -35,6 +35,9 @@ uint64_t md__service_help(struct md_context *ctx);
 /* Have every map looked at soon. From anywhere, with any lock held. */
 void md__service_wake(struct md_context *ctx);
 
+/* Is the calling thread the one that serves the context now? */
+bool md__service_is_me(const struct md_context *ctx);
+
 /*
  * Is a map of the context in a break, or about to be, and not stuck in it?
  * Without the list lock.
