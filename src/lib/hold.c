@@ -71,7 +71,7 @@ static unsigned int answer(struct md__hold *h, const struct md__hold_input *in)
 	if (is_old(h, in))
 		return 0;
 	note(h, in);
-	h->due |= MD__HOLD_SEND_ACK | MD__HOLD_SEND_DONE;
+	h->due |= MD__HOLD_SEND_DONE;
 	return h->final && h->state != MD__HOLD_LOST ? lose(h) : 0;
 }
 
@@ -175,9 +175,11 @@ static unsigned int fenced_lost(struct md__hold *h, const struct md__hold_input 
 	return fenced_idle(h, in) | reopened(h, in);
 }
 
+/* Who has stopped posts nothing new either: that needs no message of its own any more. */
 static unsigned int drained(struct md__hold *h, const struct md__hold_input *in)
 {
 	(void)in;
+	h->due &= ~MD__HOLD_SEND_ACK;
 	h->due |= h->fenced ? MD__HOLD_SEND_FENCED_ACK : MD__HOLD_SEND_DONE;
 	if (h->final)
 		return lose(h);

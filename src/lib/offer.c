@@ -127,6 +127,8 @@ static void done(struct md__offer *o, const struct md__offer_input *in)
 	o->state = MD__OFFER_IDLE;
 	o->held = false;
 	o->done = in->now;
+	if (!o->acked) /* both at once */
+		o->acked = in->now;
 	send_nothing(o);
 }
 

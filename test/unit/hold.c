@@ -11,7 +11,6 @@
 #define TAKEN (MD__HOLD_TAKE | MD__HOLD_OPEN | MD__HOLD_TELL_GRANTED)
 #define STOPPED (MD__HOLD_SHUT | MD__HOLD_TELL_RECALLED)
 #define GONE (MD__HOLD_SHUT | MD__HOLD_LOSE | MD__HOLD_TELL_LOST)
-#define ANSWER (MD__HOLD_SEND_ACK | MD__HOLD_SEND_DONE)
 
 static struct md__hold h;
 
@@ -158,10 +157,10 @@ static const struct cell {
 		[GRANT_NEW] = TO(VALID, TAKEN, MD__HOLD_SEND_GRANT_ACK),
 		[GRANT_SAME] = NOTHING,
 		[GRANT_OLD] = NOTHING,
-		[RECALL_NEW] = TO(NONE, 0, ANSWER),
-		[RECALL_SAME] = TO(NONE, 0, ANSWER),
+		[RECALL_NEW] = TO(NONE, 0, MD__HOLD_SEND_DONE),
+		[RECALL_SAME] = TO(NONE, 0, MD__HOLD_SEND_DONE),
 		[RECALL_OLD] = NOTHING,
-		[RECALL_LAST] = TO(LOST, GONE, ANSWER),
+		[RECALL_LAST] = TO(LOST, GONE, MD__HOLD_SEND_DONE),
 		[FENCED_NEW] = TO(NONE, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[FENCED_SAME] = TO(NONE, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK),
 		[FENCED_OLD] = NOTHING,
@@ -211,10 +210,10 @@ static const struct cell {
 		[GRANT_NEW] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
 		[GRANT_SAME] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
 		[GRANT_OLD] = TO(LOST, 0, MD__HOLD_SEND_RELEASE),
-		[RECALL_NEW] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
-		[RECALL_SAME] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
-		[RECALL_OLD] = TO(LOST, 0, ANSWER | MD__HOLD_SEND_RELEASE),
-		[RECALL_LAST] = TO(LOST, 0, ANSWER),
+		[RECALL_NEW] = TO(LOST, 0, MD__HOLD_SEND_DONE | MD__HOLD_SEND_RELEASE),
+		[RECALL_SAME] = TO(LOST, 0, MD__HOLD_SEND_DONE | MD__HOLD_SEND_RELEASE),
+		[RECALL_OLD] = TO(LOST, 0, MD__HOLD_SEND_DONE | MD__HOLD_SEND_RELEASE),
+		[RECALL_LAST] = TO(LOST, 0, MD__HOLD_SEND_DONE),
 		[FENCED_NEW] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
 		[FENCED_SAME] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
 		[FENCED_OLD] = TO(LOST, MD__HOLD_TELL_FENCED, MD__HOLD_SEND_FENCED_ACK | MD__HOLD_SEND_RELEASE),
@@ -265,7 +264,7 @@ static void recall__before_its_grant__grant_is_dead(void)
 {
 	h = (struct md__hold){ 0 };
 	CU_ASSERT_EQUAL(recall(3, 1, false), 0);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 	for (uint64_t generation = 0; generation <= 3; generation++)
 		CU_ASSERT_EQUAL(grant(generation), 0);
 	CU_ASSERT_EQUAL(sent(), 0);
@@ -285,7 +284,15 @@ static void recall__drained__done_once_for_each_time_it_is_asked(void)
 	feed(MD__HOLD_IN_OPEN);
 	CU_ASSERT_EQUAL(sent(), 0);
 	recall(6, 2, false);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
+}
+
+static void recall__drained_at_once__done_alone(void)
+{
+	reach(MD__HOLD_VALID);
+	recall(6, 2, false);
+	feed(MD__HOLD_IN_DRAINED);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 }
 
 static void fenced__done_is_due__fenced_ack_instead(void)
@@ -320,7 +327,7 @@ static void fenced__then_next_recall__done_again(void)
 	sent();
 	recall(7, 3, false);
 	feed(MD__HOLD_IN_DRAINED);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 }
 
 static void grant__while_draining__only_what_is_dead(void)
@@ -354,11 +361,11 @@ static void release__answered_by_last_recall__nothing_more_to_say(void)
 	feed(MD__HOLD_IN_RELEASE);
 	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_RELEASE);
 	CU_ASSERT_EQUAL(recall(6, 2, true), 0);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 	feed(MD__HOLD_IN_OPEN);
 	CU_ASSERT_EQUAL(sent(), 0);
 	CU_ASSERT_EQUAL(recall(6, 2, true), 0);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 }
 
 static void release__crosses_a_grant__stays_released(void)
@@ -407,9 +414,9 @@ static void release__lost_on_its_way__said_again_when_the_holder_speaks(void)
 	grant(6);
 	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_RELEASE);
 	recall(6, 2, false);
-	CU_ASSERT_EQUAL(sent(), ANSWER | MD__HOLD_SEND_RELEASE);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE | MD__HOLD_SEND_RELEASE);
 	recall(6, 3, true);
-	CU_ASSERT_EQUAL(sent(), ANSWER);
+	CU_ASSERT_EQUAL(sent(), MD__HOLD_SEND_DONE);
 	CU_ASSERT_EQUAL(grant(7), 0);
 	CU_ASSERT_EQUAL(sent(), 0);
 }
@@ -427,6 +434,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(step__every_state_and_input__as_decided),
 	UNIT_CASE(recall__before_its_grant__grant_is_dead),
 	UNIT_CASE(recall__drained__done_once_for_each_time_it_is_asked),
+	UNIT_CASE(recall__drained_at_once__done_alone),
 	UNIT_CASE(fenced__done_is_due__fenced_ack_instead),
 	UNIT_CASE(fenced__uses_open__acknowledged_when_drained),
 	UNIT_CASE(fenced__then_next_recall__done_again),

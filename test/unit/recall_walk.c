@@ -477,7 +477,7 @@ static void walk__afterwards__everything_was_seen(void)
 	       "%u acknowledged, %u final, %u released, %u lost, %u cut, %u full, %u stale ",
 	       offers, holds, seen.granted, seen.done, seen.fenced, seen.acked, seen.final,
 	       seen.released, seen.lost, seen.cut, seen.full, seen.stale);
-	CU_ASSERT_EQUAL(offers, 41);
+	CU_ASSERT_EQUAL(offers, 38);
 	CU_ASSERT_EQUAL(holds, 20);
 	CU_ASSERT(seen.granted > 10000);
 	CU_ASSERT(seen.done > 10000);
