@@ -23,6 +23,19 @@ trap 'echo "guest: the set-up failed" >&2; finish 125' EXIT
 ulimit -l unlimited
 ulimit -c 0
 
+# region SLOT: the number of the region that the NVDIMM in that slot is; they are found in
+# any order.
+region()
+{
+	local region dimm handle
+
+	for region in /sys/bus/nd/devices/region*; do
+		IFS=, read -r dimm _ <"$region/mapping0"
+		handle=$(<"/sys/bus/nd/devices/$dimm/nfit/handle")
+		((handle != $1 + 1)) || echo "${region##*region}"
+	done
+}
+
 # claim DEVICE NAMESPACE UUID: what "ndctl create-namespace -M mem" does is a second's
 # work for an emulated CPU; these writes are not.
 claim()
@@ -36,11 +49,12 @@ claim()
 	echo "$2" >"$device/namespace"
 }
 
-# A file system on a whole NVDIMM.
+# pmem SLOT REFLINK DIRECTORY: a file system on a whole NVDIMM.
 pmem()
 {
-	local n=$1 reflink=$2 where=$3
+	local reflink=$2 where=$3 n
 
+	n=$(region "$1")
 	if ((vm_boot > 1)); then
 		# All is there, as the last boot has left it.
 		until [[ -b /dev/pmem$n ]]; do
@@ -56,12 +70,12 @@ pmem()
 	mount -t xfs -o dax=always "/dev/pmem$n" "$where"
 }
 
-# No file system at all: $MD_DEVDAX.
+# devdax REGION: no file system at all.
 devdax()
 {
 	modprobe -a dax_pmem device_dax
-	claim dax2.0 namespace2.0 00000000-0000-4000-8000-0000000000da
-	echo dax2.0 >/sys/bus/nd/drivers/dax_pmem/bind
+	claim "dax$1.0" "namespace$1.0" 00000000-0000-4000-8000-0000000000da
+	echo "dax$1.0" >/sys/bus/nd/drivers/dax_pmem/bind
 }
 
 pmem 0 0 /mnt/pmem &
@@ -70,9 +84,11 @@ pmem 1 1 /mnt/pmem2 &
 jobs+=($!)
 rdma link add rxe0 type rxe netdev "$vm_netdev" &
 jobs+=($!)
-if [[ ${MD_DEVDAX-} ]]; then
-	devdax &
+if ((vm_devdax)); then
+	n=$(region 2)
+	devdax "$n" &
 	jobs+=($!)
+	export MD_DEVDAX=/dev/dax$n.0
 fi
 for job in "${jobs[@]}"; do
 	wait "$job"

@@ -165,8 +165,8 @@ job()
 		"vm_kmod=$(quote "$kmod")" \
 		"vm_out=$(quote "$out")" \
 		"vm_token=$token" "vm_seconds=$seconds" "vm_boot=$boot" \
-		"vm_member=$member" "vm_netdev=dummy0"
-	((!devdax_bytes)) || echo "export MD_DEVDAX=/dev/dax2.0"
+		"vm_member=$member" "vm_netdev=dummy0" \
+		"vm_devdax=$devdax_bytes"
 	[[ ! $member ]] || printf '%s\n' vm_netdev=eth0 \
 		"export MD_NODE=$node MD_NODES=$nodes MD_BOOT=$boot" \
 		"export MD_PEER_ADDR=192.0.2.$(((node + 1) % nodes + 1))"
