@@ -77,14 +77,14 @@ sizes__too_large__left_out_with_a_word()
 	ok "$case"
 }
 
-memory__64M__counted_and_the_control_seen()
+memory__1M__counted_and_the_control_seen()
 {
 	local case=${FUNCNAME[0]}
 
-	exits "$case" 0 "$reg" --memory --lease="$file" --sizes=64M --rounds=1 \
+	exits "$case" 0 "$reg" --memory --lease="$file" --sizes=1M --rounds=1 \
 		--samples="$tmp/memory" || return 0
-	has "$case" "$tmp/memory" '"mem/lease/67108864", "value": [1-9].*"B"' 1 || return 0
-	has "$case" "$tmp/memory" '"mem/lease_pagetables/67108864"' 1 || return 0
+	has "$case" "$tmp/memory" '"mem/lease/1048576", "value": [1-9].*"B"' 1 || return 0
+	has "$case" "$tmp/memory" '"mem/lease_pagetables/1048576"' 1 || return 0
 	has "$case" "$tmp/memory" '"mem/lease_fragmented/' 1 || return 0
 	ok "$case"
 }
@@ -127,7 +127,7 @@ refused__each_library__a_row()
 
 samples__each_name__one_a_size
 sizes__too_large__left_out_with_a_word
-memory__64M__counted_and_the_control_seen
+memory__1M__counted_and_the_control_seen
 options__bad__exit_2
 refused__each_library__a_row
 exit $failed
