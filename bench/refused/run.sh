@@ -111,7 +111,7 @@ perftest()
 	for ((tries = 0; tries < 10; tries++)); do
 		sleep 0.5
 		limit ib_write_bw "${options[@]}" "$MD_ADDR" >"$tmp/client" 2>&1 && break
-		kill -0 $server 2>/dev/null || break
+		[[ $(jobs -rp) ]] || break # it has failed
 	done
 	wait $server || code=$?
 	if ((!code)); then
@@ -157,7 +157,7 @@ ask()
 	if is_there "$1"; then
 		version=$(version_of "$1")
 	fi
-	row="| $2 ${version:-} |"
+	row="| $2${version:+ $version} |"
 	for i in "${!memories[@]}"; do
 		if ! is_there "$1"; then
 			result="not installed"
