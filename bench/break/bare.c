@@ -86,7 +86,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-void bare_open(struct bare *b, const struct row *row, int fd)
+void bare_open(struct bare *b, const struct row *row, struct echo *echo, int fd)
 {
 	pthread_t thread;
 
@@ -102,6 +102,7 @@ void bare_open(struct bare *b, const struct row *row, int fd)
 	MUST(!sem_init(&b->leased, 0, 0) && !sem_init(&b->over, 0, 0));
 	ERRNO_MUST(pthread_create(&thread, NULL, serve, b));
 	take_lease(b);
+	echo_open(&b->echo, echo);
 }
 
 /* ---- regions and queue pairs ------------------------------------------- */
@@ -187,6 +188,7 @@ void bare_round(struct bare *b, struct breaker *breaker, int which, int fenced,
 		for (unsigned int threads = 2; threads <= BARE_THREADS_MAX; threads *= 2)
 			out->dereg_parallel[threads] = dereg_parallel(b, threads);
 	}
+	out->echo = echo_once(&b->echo);
 	out->modify = modify(b, fenced);
 	out->dereg = dereg(b);
 	usleep(b->row->options->apart_ms * 1000);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "breaker.h"
+#include "echo.h"
 #include "qps.h"
 #include "row.h"
 
@@ -23,6 +24,7 @@ struct bare {
 	int lease;
 	char *anchor, *map; /* of the file, of the lease */
 	sem_t leased, over;
+	struct echo_end echo;
 	struct ibv_mr *mr[REGIONS_MAX];
 };
 
@@ -31,12 +33,13 @@ struct bare_round {
 	struct breaker_report breaker;
 	uint64_t dereg;	 /* all regions */
 	uint64_t modify; /* so many queue pairs to ERR */
+	uint64_t echo;	 /* a message to another process and back; no part of the floor */
 	/* On the axis of regions, all of them by 2 and by 4 threads at a time; else 0. */
 	uint64_t dereg_parallel[BARE_THREADS_MAX + 1];
 };
 
-/* @fd is as long as the row wants the map. */
-void bare_open(struct bare *b, const struct row *row, int fd);
+/* @fd is as long as the row wants the map. @echo has been started. */
+void bare_open(struct bare *b, const struct row *row, struct echo *echo, int fd);
 
 void bare_round(struct bare *b, struct breaker *breaker, int which, int fenced,
 		struct bare_round *out);

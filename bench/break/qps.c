@@ -67,7 +67,8 @@ void qps_open(struct qps *q, const char *addr, int count)
 	parse_addr(addr, &q->gid);
 	open_device(q, addr);
 	MUST(q->pd = ibv_alloc_pd(q->ctx));
-	MUST(q->cq = ibv_create_cq(q->ctx, DEPTH * (count ?: 1), NULL, NULL, 0));
+	MUST(q->channel = ibv_create_comp_channel(q->ctx));
+	MUST(q->cq = ibv_create_cq(q->ctx, DEPTH * (count ?: 1), NULL, q->channel, 0));
 	attr.send_cq = q->cq;
 	attr.recv_cq = q->cq;
 	for (int i = 0; i < count; i++)

@@ -10,6 +10,7 @@
 struct qps {
 	struct ibv_context *ctx;
 	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel; /* of the queue, should somebody ask it to notify */
 	struct ibv_cq *cq;
 	union ibv_gid gid;
 	int gid_index;

@@ -48,6 +48,11 @@ static double floor_modify(const struct round *r)
 	return (double)r->bare.modify / 1000;
 }
 
+static double echo(const struct round *r)
+{
+	return (double)r->bare.echo / 1000;
+}
+
 static double floor_sum(const struct round *r)
 {
 	return bare_wait(r) + floor_dereg(r) + floor_modify(r);
@@ -115,6 +120,7 @@ static const struct {
 	{ "/bare", bare_wait },
 	{ "/dereg", floor_dereg },
 	{ "/modify", floor_modify },
+	{ "/echo", echo },
 	{ "/dereg_parallel2", dereg_parallel2 },
 	{ "/dereg_parallel4", dereg_parallel4 },
 };
@@ -170,8 +176,9 @@ static void print_median(const struct round *rounds, unsigned int count,
 
 void row_header(void)
 {
-	printf("%-8s %10s %-12s %7s %4s %5s %10s %5s %9s %9s %9s %9s %9s", "axis", "value", "peer",
-	       "regions", "qps", "peers", "bytes", "count", "p50", "p99", "max", "floor", "bare");
+	printf("%-8s %10s %-12s %7s %4s %5s %10s %5s %9s %9s %9s %9s %9s %9s", "axis", "value",
+	       "peer", "regions", "qps", "peers", "bytes", "count", "p50", "p99", "max", "floor",
+	       "bare", "echo");
 	for (size_t i = 0; i < STEPS; i++)
 		printf(" %9.9s", steps[i].name);
 	puts("");
@@ -192,6 +199,7 @@ static void print_row(const struct row *row, const struct round *rounds)
 	       stats_percentile(room, count, 99), stats_percentile(room, count, 100));
 	print_median(rounds, count, floor_sum, room);
 	print_median(rounds, count, bare_wait, room);
+	print_median(rounds, count, echo, room);
 	for (size_t i = 0; i < STEPS; i++)
 		print_median(rounds, count, steps[i].value, room);
 	puts("");
@@ -243,6 +251,7 @@ void row_run(const struct row *row)
 	struct breaker breaker = { .kind = row->options->breaker, .bytes = row->bytes };
 	struct round *rounds = calloc(count, sizeof(*rounds));
 	struct peer *peers;
+	struct echo *other;
 	char beside[4096];
 	int fd[2];
 
@@ -254,8 +263,9 @@ void row_run(const struct row *row)
 		fd[i] = open_file(breaker.path[i], row->bytes);
 	breaker_start(&breaker);
 	peers = start_peers(row);
+	other = echo_start(row->options->addr);
 	holder_open(&holder, row, peers, fd[0]);
-	bare_open(&bare, row, fd[1]);
+	bare_open(&bare, row, other, fd[1]);
 	play(&holder, &bare, &breaker, &rounds[0]); /* the first of each is slow, and not counted */
 	for (unsigned int i = 0; i < count; i++) {
 		play(&holder, &bare, &breaker, &rounds[i]);
