@@ -283,6 +283,8 @@ static int send_message(void *arg, const void *message, size_t length)
 	/* To the peer it is lost now, but nobody else knows. */
 	if (saved != EAGAIN)
 		ask_to_close(carrier);
+	else
+		md__service_wake(carrier->ctx);
 	errno = saved;
 	return -1;
 }
@@ -293,17 +295,14 @@ const struct md_peer_ops md__carrier_ops = {
 	.close = ask_to_close,
 };
 
-static void take_completions(struct md__carrier *carrier)
+/* All that has come by now. */
+static void poll_all(struct md__carrier *carrier)
 {
-	struct md__conn *conn = carrier->conn;
 	const void *message;
 	size_t length;
 
-	if (!conn || !conn->cq)
-		return;
-	md__conn_arm(conn);
-	for (;;) {
-		switch (md__conn_poll(conn, &message, &length)) {
+	while (carrier->conn) {
+		switch (md__conn_poll(carrier->conn, &message, &length)) {
 		case MD__CONN_MESSAGE:
 			established(carrier); /* the event that says so may come later */
 			if (carrier->state == MD__CARRIER_UP && carrier->peer)
@@ -320,6 +319,18 @@ static void take_completions(struct md__carrier *carrier)
 			return;
 		}
 	}
+}
+
+/* A message is not to wait until the next notification was asked for. */
+static void take_completions(struct md__carrier *carrier)
+{
+	if (!carrier->conn || !carrier->conn->send_cq)
+		return;
+	poll_all(carrier);
+	if (!carrier->conn)
+		return;
+	md__conn_arm(carrier->conn, carrier->state == MD__CARRIER_CLOSING);
+	poll_all(carrier);
 }
 
 /* ---- events of rdma_cm --------------------------------------------------- */
@@ -460,8 +471,13 @@ static void turn(struct md__carrier *carrier, uint64_t now)
 			conn_failed(carrier, ETIMEDOUT, "there was no answer");
 		break;
 	case MD__CARRIER_CLOSING:
-		if (late || md__conn_is_idle(carrier->conn))
+		take_completions(carrier);
+		if (carrier->conn && (late || md__conn_is_idle(carrier->conn)))
 			end_close(carrier);
+		break;
+	case MD__CARRIER_UP:
+		if (atomic_load(&carrier->conn->refused))
+			take_completions(carrier);
 		break;
 	default:
 		break;

@@ -8,8 +8,6 @@
 #include "conn.h"
 #include "fork.h"
 
-#define SEND_ID (UINT64_C(1) << 32) /* in a wr_id: a send, not a receive */
-
 static uint8_t *recv_slot(const struct md__conn *c, uint64_t n)
 {
 	return c->buf + n * MD__WIRE_MAX;
@@ -54,14 +52,17 @@ static int make_queues(struct md__conn *c)
 		return -1;
 	if (fcntl(c->channel->fd, F_SETFL, O_NONBLOCK))
 		return -1;
-	c->cq = ibv_create_cq(c->id->verbs, MD__CONN_SENDS + MD__CONN_RECVS, NULL, c->channel, 0);
-	if (!c->cq)
+	c->recv_cq = ibv_create_cq(c->id->verbs, MD__CONN_RECVS, NULL, c->channel, 0);
+	if (!c->recv_cq)
 		return -1;
-	attr.send_cq = c->cq;
-	attr.recv_cq = c->cq;
+	c->send_cq = ibv_create_cq(c->id->verbs, MD__CONN_SENDS, NULL, c->channel, 0);
+	if (!c->send_cq)
+		return -1;
+	attr.send_cq = c->send_cq;
+	attr.recv_cq = c->recv_cq;
 	if (rdma_create_qp(c->id, NULL, &attr))
 		return -1;
-	errno = ibv_req_notify_cq(c->cq, 0);
+	errno = ibv_req_notify_cq(c->recv_cq, 0);
 	return errno ? -1 : 0;
 }
 
@@ -91,8 +92,10 @@ void md__conn_destroy(struct md__conn *c)
 
 	if (c->id->qp)
 		rdma_destroy_qp(c->id);
-	if (c->cq)
-		ibv_destroy_cq(c->cq);
+	if (c->send_cq)
+		ibv_destroy_cq(c->send_cq);
+	if (c->recv_cq)
+		ibv_destroy_cq(c->recv_cq);
 	/* What a child after fork(2) closes and frees. */
 	md__fork_hold();
 	if (c->channel)
@@ -106,6 +109,11 @@ void md__conn_destroy(struct md__conn *c)
 	rdma_destroy_id(c->id);
 }
 
+static bool has_room(const struct md__conn *c)
+{
+	return atomic_load(&c->sent) - atomic_load(&c->completed) < MD__CONN_SENDS;
+}
+
 int md__conn_send(struct md__conn *c, const void *message, size_t length)
 {
 	unsigned int n = atomic_load(&c->sent);
@@ -115,7 +123,6 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length)
 		.lkey = c->mr->lkey,
 	};
 	struct ibv_send_wr wr = {
-		.wr_id = SEND_ID,
 		.sg_list = &sge,
 		.num_sge = 1,
 		.opcode = IBV_WR_SEND,
@@ -124,7 +131,7 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length)
 
 	/* In this order: who completes one looks at it afterwards. */
 	atomic_store(&c->refused, true);
-	if (n - atomic_load(&c->completed) >= MD__CONN_SENDS) {
+	if (!has_room(c)) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -143,14 +150,30 @@ bool md__conn_is_idle(const struct md__conn *c)
 	return atomic_load(&c->sent) == atomic_load(&c->completed);
 }
 
-void md__conn_arm(struct md__conn *c)
+void md__conn_arm(struct md__conn *c, bool sends)
 {
 	struct ibv_cq *cq;
 	void *context;
 
 	while (!ibv_get_cq_event(c->channel, &cq, &context))
 		ibv_ack_cq_events(cq, 1);
-	ibv_req_notify_cq(c->cq, 0);
+	ibv_req_notify_cq(c->recv_cq, 0);
+	if (sends || atomic_load(&c->refused))
+		ibv_req_notify_cq(c->send_cq, 0);
+}
+
+/* Sends that have ended. Negative: one of them has failed. */
+static int reap(struct md__conn *c)
+{
+	struct ibv_wc wc;
+	int n;
+
+	while ((n = ibv_poll_cq(c->send_cq, 1, &wc)) > 0) {
+		if (wc.status != IBV_WC_SUCCESS)
+			return -1;
+		atomic_fetch_add(&c->completed, 1);
+	}
+	return n;
 }
 
 enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_t *length)
@@ -161,19 +184,17 @@ enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_
 	if (c->taken >= 0 && post_recv(c, c->taken))
 		return MD__CONN_BROKEN;
 	c->taken = -1;
-	while ((n = ibv_poll_cq(c->cq, 1, &wc)) > 0) {
-		if (wc.status != IBV_WC_SUCCESS)
-			return MD__CONN_BROKEN;
-		if (wc.wr_id & SEND_ID) {
-			atomic_fetch_add(&c->completed, 1);
-			if (atomic_exchange(&c->refused, false))
-				return MD__CONN_ROOM;
-			continue;
-		}
-		c->taken = (int)wc.wr_id;
-		*message = recv_slot(c, wc.wr_id);
-		*length = wc.byte_len;
-		return MD__CONN_MESSAGE;
-	}
-	return n < 0 ? MD__CONN_BROKEN : MD__CONN_NOTHING;
+	if (reap(c))
+		return MD__CONN_BROKEN;
+	if (has_room(c) && atomic_exchange(&c->refused, false))
+		return MD__CONN_ROOM;
+	n = ibv_poll_cq(c->recv_cq, 1, &wc);
+	if (!n)
+		return MD__CONN_NOTHING;
+	if (n < 0 || wc.status != IBV_WC_SUCCESS)
+		return MD__CONN_BROKEN;
+	c->taken = (int)wc.wr_id;
+	*message = recv_slot(c, wc.wr_id);
+	*length = wc.byte_len;
+	return MD__CONN_MESSAGE;
 }

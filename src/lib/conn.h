@@ -22,7 +22,8 @@
 struct md__conn {
 	struct rdma_cm_id *id;
 	struct ibv_comp_channel *channel;
-	struct ibv_cq *cq;
+	struct ibv_cq *recv_cq;
+	struct ibv_cq *send_cq; /* nobody is woken when a message has arrived there */
 	struct ibv_mr *mr;
 	uint8_t *buf; /* receives, then sends */
 
@@ -57,8 +58,11 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length);
 /* Has everything that was sent arrived? */
 bool md__conn_is_idle(const struct md__conn *c);
 
-/* Take the notification of the channel, and ask for the next one; poll after it. */
-void md__conn_arm(struct md__conn *c);
+/*
+ * Take the notifications of the channel, and ask for the next one; poll after it. Of
+ * @sends that end it tells as well, as long as one was refused also without being asked.
+ */
+void md__conn_arm(struct md__conn *c, bool sends);
 
 enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_t *length);
 

@@ -76,8 +76,8 @@ static void recall(struct md_grant *grant, enum md_reason reason, uint32_t budge
 
 	grant->reason = reason;
 	grant->budget_ms = budget_ms;
-	step(grant, (struct md__offer_input){
-			    .what = MD__OFFER_IN_RECALL, .final = final, .now = now });
+	step(grant,
+	     (struct md__offer_input){ .what = MD__OFFER_IN_RECALL, .final = final, .now = now });
 	if (grant->offer.id != id)
 		grant->recalled_at = now;
 }

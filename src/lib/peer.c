@@ -429,8 +429,9 @@ int md__peer_take(struct md_peer *peer, const void *bytes, size_t length)
 		err = take_bytes(peer, bytes, length);
 	/* Whoever brings input may have made room for output, too. */
 	peer->retry_at = 0;
-	snprintf(why, sizeof(why), "%s: %s", md__wire_error_str(peer->link.error.code),
-		 peer->link.error.text);
+	if (err)
+		snprintf(why, sizeof(why), "%s: %s", md__wire_error_str(peer->link.error.code),
+			 peer->link.error.text);
 	pthread_mutex_unlock(&peer->lock);
 	md__peer_send(peer);
 	if (!there)

@@ -12,6 +12,7 @@
 #include "fake_verbs.h"
 
 #define SLOTS 256 /* of any queue here */
+#define CQS 2	  /* of a channel */
 #define BYTES 256 /* of a message, and of private data */
 #define FIRST_PORT 40000
 #define NOBODY_LISTENS 8 /* the status of such a refusal */
@@ -52,14 +53,14 @@ struct fake_id {
 struct fake_cq {
 	struct ibv_cq ibv;
 	bool armed;
-	unsigned int unacked;
+	unsigned int untaken, unacked; /* events */
 	unsigned int first, count;
 	struct ibv_wc wc[SLOTS];
 };
 
 struct fake_comp_channel {
 	struct ibv_comp_channel ibv;
-	struct fake_cq *cq;
+	struct fake_cq *cq[CQS];
 };
 
 struct message {
@@ -145,6 +146,7 @@ static void complete(struct ibv_cq *ibv, uint64_t wr_id, enum ibv_wc_status stat
 	if (!cq->armed)
 		return;
 	cq->armed = false;
+	cq->untaken++;
 	misuses += write(ibv->channel->fd, &one, sizeof(one)) != sizeof(one);
 }
 
@@ -313,12 +315,24 @@ int ibv_destroy_comp_channel(struct ibv_comp_channel *ibv)
 	struct fake_comp_channel *channel = (struct fake_comp_channel *)ibv;
 
 	pthread_mutex_lock(&lock);
-	misuses += !!channel->cq;
+	for (int i = 0; i < CQS; i++)
+		misuses += !!channel->cq[i];
 	live--;
 	close(ibv->fd);
 	free(channel);
 	pthread_mutex_unlock(&lock);
 	return 0;
+}
+
+/* Where the channel has it; NULL: where there is none. */
+static struct fake_cq **cq_place(struct ibv_comp_channel *ibv, const struct fake_cq *cq)
+{
+	struct fake_comp_channel *channel = (struct fake_comp_channel *)ibv;
+	int i = 0;
+
+	while (channel->cq[i] != cq)
+		i++;
+	return &channel->cq[i];
 }
 
 struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries, void *cq_context,
@@ -334,7 +348,7 @@ struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries, void *cq_
 		cq->ibv.context = context;
 		cq->ibv.channel = channel;
 		cq->ibv.cq_context = cq_context;
-		((struct fake_comp_channel *)channel)->cq = cq;
+		*cq_place(channel, NULL) = cq;
 		live++;
 	}
 	pthread_mutex_unlock(&lock);
@@ -347,7 +361,7 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 
 	pthread_mutex_lock(&lock);
 	misuses += cq->unacked;
-	((struct fake_comp_channel *)ibv->channel)->cq = NULL;
+	*cq_place(ibv->channel, cq) = NULL;
 	live--;
 	free(cq);
 	pthread_mutex_unlock(&lock);
@@ -362,9 +376,17 @@ int ibv_get_cq_event(struct ibv_comp_channel *ibv, struct ibv_cq **cq, void **cq
 	if (read(ibv->fd, &count, sizeof(count)) != sizeof(count))
 		return -1;
 	pthread_mutex_lock(&lock);
-	channel->cq->unacked++;
-	*cq = &channel->cq->ibv;
-	*cq_context = channel->cq->ibv.cq_context;
+	for (int i = 0; i < CQS; i++) {
+		struct fake_cq *of = channel->cq[i];
+
+		if (!of || !of->untaken)
+			continue;
+		of->untaken--;
+		of->unacked++;
+		*cq = &of->ibv;
+		*cq_context = of->ibv.cq_context;
+		break;
+	}
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
