@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <libpmem.h>
+
 #include "mem.h"
 #include "must.h"
 
@@ -185,6 +187,38 @@ uint32_t mem_lkey(const struct mem *m)
 uint32_t mem_rkey(const struct mem *m)
 {
 	return m->md_mr ? m->md_mr->rkey : m->ibv_mr->rkey;
+}
+
+static int persist_lease(struct mem *m, size_t offset, size_t length)
+{
+	int ret, error;
+
+	if (md_map_get(m->map))
+		return -1;
+	ret = md_persist(m->map, offset, length);
+	error = errno;
+	md_map_put(m->map);
+	errno = error;
+	return ret;
+}
+
+int mem_persist(struct mem *m, size_t offset, size_t length)
+{
+	switch (m->kind) {
+	case MEM_LEASE:
+		return persist_lease(m, offset, length);
+	case MEM_BOUNCE:
+		pmem_memcpy_persist(m->file + offset, m->addr + offset, length);
+		break;
+	case MEM_DEVDAX:
+	case MEM_ODP:
+		pmem_persist(m->addr + offset, length);
+		break;
+	case MEM_ANON:
+	case MEM_TMPFS:
+		break;
+	}
+	return 0;
 }
 
 void mem_close(struct mem *m)

@@ -60,6 +60,13 @@ const char *mem_error(const struct mem *m);
 uint32_t mem_lkey(const struct mem *m);
 uint32_t mem_rkey(const struct mem *m);
 
+/*
+ * Makes what has arrived in a range durable where it belongs: bounce copies it into its
+ * file. There is nothing to do for memory that is volatile anyhow. 0, or -1 with errno:
+ * EAGAIN in a break of a lease.
+ */
+int mem_persist(struct mem *m, size_t offset, size_t length);
+
 /* Deregistered before. */
 void mem_close(struct mem *m);
 

@@ -99,31 +99,43 @@ static __attribute__((format(printf, 3, 4))) void refuse(struct side_info *mine,
 	va_end(ap);
 }
 
-static void open_memory(struct perf *p)
+/* Without it the refusal would be an EINVAL that says nothing. */
+static bool has_on_demand(const struct device *dev)
+{
+	struct ibv_device_attr_ex attr;
+
+	return !ibv_query_device_ex(dev->verbs, NULL, &attr) &&
+	       attr.odp_caps.general_caps & IBV_ODP_SUPPORT;
+}
+
+static void register_memory(struct perf *p)
 {
 	const int access =
 		IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
-	const size_t length = perf_slot_at(p, p->plan.qps, 0);
+	const char *kind = mem_kind_str(p->mem.kind);
 
-	mem_open(&p->mem, &p->opt->mem, length, p->session.ctx);
-	if (!mem_reg(&p->mem, p->dev.pd, access))
-		return;
-	if (errno == EOPNOTSUPP)
+	if (p->mem.kind == MEM_ODP && !has_on_demand(&p->dev))
 		refuse(&p->mine, EXIT_CANNOT,
-		       "this kernel and adapter cannot register memory of the kind '%s': %s",
-		       mem_kind_str(p->mem.kind), mem_error(&p->mem));
+		       "%s has no on-demand paging on this kernel: no memory of the kind '%s'",
+		       ibv_get_device_name(p->dev.verbs->device), kind);
+	else if (!mem_reg(&p->mem, p->dev.pd, access))
+		return;
+	else if (errno == EOPNOTSUPP)
+		refuse(&p->mine, EXIT_CANNOT,
+		       "memory of the kind '%s' cannot be registered here: %s", kind,
+		       mem_error(&p->mem));
 	else
-		refuse(&p->mine, 1, "cannot register %zu bytes of the kind '%s': %s", length,
-		       mem_kind_str(p->mem.kind), mem_error(&p->mem));
+		refuse(&p->mine, 1, "cannot register %zu bytes of the kind '%s': %s", p->mem.length,
+		       kind, mem_error(&p->mem));
 }
 
-/* Mostly there is a better reason than that of the completion. */
-void perf_check(struct perf *p, const struct ibv_wc *wc)
+static void open_memory(struct perf *p)
 {
-	if (wc->status == IBV_WC_SUCCESS)
-		return;
-	session_check(&p->session);
-	errx(1, "a work request has failed: %s", ibv_wc_status_str(wc->status));
+	const bool ring = p->server || p->mode != MODE_DURABLE;
+	const size_t length = ring ? perf_slot_at(p, p->plan.qps, 0) : perf_own_at(p, p->plan.qps);
+
+	mem_open(&p->mem, &p->opt->mem, length, p->session.ctx);
+	register_memory(p);
 }
 
 /* ---- who grants what ------------------------------------------------------------ */
@@ -137,6 +149,13 @@ static bool server_grants(const struct perf *p)
 static bool client_grants(const struct perf *p)
 {
 	return p->client_kind == MEM_LEASE && p->plan.op == OP_WRITE && p->mode == MODE_PINGPONG;
+}
+
+/* Receives are posted there that cannot be taken back. */
+static bool is_renewable(const struct perf *p)
+{
+	return p->plan.op == OP_SEND && (p->server_kind == MEM_LEASE ||
+					 (p->client_kind == MEM_LEASE && p->mode == MODE_PINGPONG));
 }
 
 static bool is_session(const struct perf *p)
@@ -169,7 +188,9 @@ static void create_qps(struct perf *p)
 	const uint32_t sends =
 		p->mode == MODE_DURABLE ? 2 * p->plan.depth + POLL_BATCH : p->plan.depth;
 
-	qps_create(&p->qps, &p->dev, p->plan.qps, sends, RECV_DEPTH);
+	const uint32_t recvs = p->slots > RECV_DEPTH ? p->slots : RECV_DEPTH;
+
+	qps_create(&p->qps, &p->dev, p->plan.qps, sends, recvs);
 	qps_describe(&p->qps, &p->mine.qps);
 }
 
@@ -205,6 +226,7 @@ void perf_open(struct perf *p, const struct options *opt)
 		wire_connect(&p->wire, opt->host, opt->port);
 	greet(p);
 	p->mode = choose_mode(p);
+	p->renewable = is_renewable(p);
 	lay_out(p);
 	session_open(&p->session, &p->wire, opt->mem.kind == MEM_LEASE || is_session(p));
 	open_memory(p);

@@ -50,6 +50,7 @@ struct perf {
 	struct session session;
 	struct side_info mine;
 	struct side_info theirs;
+	bool renewable;	 /* see renew.h */
 	uint32_t stride; /* bytes of a part, and of a slot */
 	uint32_t slots;	 /* of each queue pair's ring; 1 without */
 };
@@ -69,9 +70,6 @@ static inline uint32_t perf_rkey(const struct perf *p)
 {
 	return p->session.remote ? p->session.remote->rkey : p->theirs.rkey;
 }
-
-/* Ends the program unless the work request was a success. */
-void perf_check(struct perf *p, const struct ibv_wc *wc);
 
 /* As if nothing had been sent yet; for latencies that look at bytes. */
 void perf_clear(struct perf *p);

@@ -4,36 +4,48 @@
 #include <stdio.h>
 
 #include "cycles.h"
+#include "durable.h"
+#include "pingpong.h"
 #include "stream.h"
 
-static void run_server(struct perf *p, uint32_t size)
+/* Each begins with wire_meet(), when it is ready. */
+static void run(struct perf *p, uint32_t size, struct times *t)
 {
-	stream_server(p, size);
-}
-
-static void run_client(struct perf *p, uint32_t size, struct times *t)
-{
-	stream_client(p, size, t);
-	if (p->plan.latency)
-		report_latency(p, t, size);
-	else
-		report_bandwidth(p, t, size);
+	switch (p->mode) {
+	case MODE_STREAM:
+		if (p->server)
+			stream_server(p, size);
+		else
+			stream_client(p, size, t);
+		break;
+	case MODE_PINGPONG:
+		if (p->plan.op == OP_WRITE)
+			pingpong_write(p, size, t);
+		else
+			pingpong_send(p, size, t);
+		break;
+	case MODE_DURABLE:
+		if (p->server)
+			durable_server(p, size);
+		else
+			durable_client(p, size, t);
+		break;
+	}
 }
 
 static void run_size(struct perf *p, uint32_t size)
 {
 	struct times t;
 
+	times_open(&t, &p->plan);
 	perf_clear(p);
+	run(p, size, &t);
 	wire_meet(&p->wire);
-	if (p->server) {
-		run_server(p, size);
-	} else {
-		times_open(&t, &p->plan);
-		run_client(p, size, &t);
-		times_close(&t);
-	}
-	wire_meet(&p->wire);
+	if (!p->server && p->plan.latency)
+		report_latency(p, &t, size);
+	else if (!p->server)
+		report_bandwidth(p, &t, size);
+	times_close(&t);
 }
 
 int run_perf(bool latency, int argc, char **argv)

@@ -39,11 +39,7 @@ static void handle_event(struct session *s, const struct md_event *ev)
 	switch (ev->type) {
 	case MD_EVENT_BREAK:
 		/* Our work is in uses, so there is nothing to do before the ack. */
-		s->broken = true;
 		s->breaks += ev->count;
-		break;
-	case MD_EVENT_RESTORED:
-		s->broken = false;
 		break;
 	case MD_EVENT_RECALLED:
 		s->breaks += ev->count;

@@ -33,7 +33,6 @@ struct session {
 
 	pthread_t thread; /* takes the events */
 	atomic_bool stop;
-	atomic_bool broken; /* our lease is broken, or not there yet again */
 	atomic_uint breaks; /* of either lease */
 	atomic_uint grants; /* that we have got; the last break before it is over */
 

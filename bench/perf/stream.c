@@ -3,6 +3,8 @@
 
 #include "cycles.h"
 #include "must.h"
+#include "recvs.h"
+#include "renew.h"
 
 /* These, too, are perftest's: so much for each completion, so large a cycle. */
 #define CQ_MOD 100
@@ -17,6 +19,7 @@ struct flow {
 	struct ibv_sge sge;
 	uint64_t local;	 /* address of the first message */
 	uint64_t remote; /* and there */
+	uint32_t base;	 /* where the first batch has begun */
 	uint32_t posted;
 	uint32_t completed;
 };
@@ -85,6 +88,11 @@ static bool begin_use(struct stream *s, struct flow *f)
 	return true;
 }
 
+static bool is_first(const struct stream *s, const struct flow *f)
+{
+	return (f->posted - f->base) % s->mod == 0;
+}
+
 /* False: a break has come. */
 static bool post(struct stream *s, struct flow *f)
 {
@@ -92,9 +100,9 @@ static bool post(struct stream *s, struct flow *f)
 	struct ibv_send_wr *bad;
 	bool last;
 
-	if (f->posted % s->mod == 0 && !begin_use(s, f))
+	if (is_first(s, f) && !begin_use(s, f))
 		return false;
-	last = f->posted % s->mod == s->mod - 1 || f->posted == plan->iters - 1;
+	last = f->posted == plan->iters - 1 || (f->posted - f->base) % s->mod == s->mod - 1;
 	f->wr.send_flags = last ? IBV_SEND_SIGNALED : 0;
 	if (s->t->posted)
 		s->t->posted[s->posted] = cycles();
@@ -119,18 +127,48 @@ static void fill(struct stream *s, struct flow *f)
 	const struct plan *plan = &s->p->plan;
 
 	while (f->posted < plan->iters && f->posted - f->completed < plan->depth) {
-		if (s->paused && f->posted % s->mod == 0)
+		if (s->paused && is_first(s, f))
 			break;
 		s->paused |= !post(s, f);
 	}
 }
 
-static void complete(struct stream *s, const struct ibv_wc *wc)
+/* Batches that are not complete, each of them a use. */
+static uint32_t uses(const struct stream *s, const struct flow *f)
+{
+	return (f->posted - f->base + s->mod - 1) / s->mod -
+	       (f->completed - f->base + s->mod - 1) / s->mod;
+}
+
+/* The server has lost its receives in a break: from what it has got we go on. */
+static void renew(struct stream *s)
+{
+	const uint32_t got[PLAN_QPS] = {};
+	uint32_t arrived[PLAN_QPS];
+
+	renew_begin(s->p);
+	for (uint32_t i = 0; i < s->p->plan.qps; i++)
+		for (uint32_t n = uses(s, &s->flows[i]); n; n--)
+			session_put(&s->p->session);
+	renew_end(s->p, got, arrived);
+	s->posted = 0;
+	for (uint32_t i = 0; i < s->p->plan.qps; i++) {
+		struct flow *f = &s->flows[i];
+
+		f->base = f->posted = f->completed = arrived[i];
+		s->posted += arrived[i];
+	}
+	s->completed = s->posted;
+	s->paused = false;
+}
+
+static bool complete(struct stream *s, const struct ibv_wc *wc)
 {
 	struct flow *f;
 	uint32_t n;
 
-	perf_check(s->p, wc);
+	if (!renew_check(s->p, wc))
+		return false;
 	f = &s->flows[wc->wr_id];
 	n = s->p->plan.iters - f->completed;
 	if (n > s->mod)
@@ -140,18 +178,35 @@ static void complete(struct stream *s, const struct ibv_wc *wc)
 	session_put(&s->p->session);
 	if (s->t->completed)
 		s->t->completed[s->completed - 1] = cycles();
+	return true;
 }
 
 static void poll_sends(struct stream *s)
 {
 	struct ibv_wc wc[POLL_BATCH];
 	int n = ibv_poll_cq(s->p->qps.send_cq, POLL_BATCH, wc);
+	bool good = true;
 
 	MUST(n >= 0 && "ibv_poll_cq");
-	for (int i = 0; i < n; i++)
-		complete(s, &wc[i]);
+	for (int i = 0; i < n && good; i++)
+		good = complete(s, &wc[i]);
 	if (!n)
-		wire_idle(&s->p->wire);
+		good = !renew_wanted(s->p);
+	if (!good)
+		renew(s);
+}
+
+static void run(struct stream *s)
+{
+	while (s->completed < s->t->count) {
+		for (uint32_t i = 0; i < s->p->plan.qps; i++)
+			fill(s, &s->flows[i]);
+		if (s->paused && s->posted == s->completed) {
+			session_wait(&s->p->session);
+			s->paused = false;
+		}
+		poll_sends(s);
+	}
 }
 
 void stream_client(struct perf *p, uint32_t size, struct times *t)
@@ -162,21 +217,52 @@ void stream_client(struct perf *p, uint32_t size, struct times *t)
 	init_steps(&s);
 	for (uint32_t i = 0; i < p->plan.qps; i++)
 		init_flow(&s, i);
+	wire_meet(&p->wire);
 	t->start = cycles();
-	while (s.completed < t->count) {
-		for (uint32_t i = 0; i < p->plan.qps; i++)
-			fill(&s, &s.flows[i]);
-		if (s.paused && s.posted == s.completed) {
-			session_wait(&p->session);
-			s.paused = false;
-		}
-		poll_sends(&s);
-	}
+	run(&s);
 	t->end = cycles();
+	while (!renew_wait_done(p)) {
+		renew(&s);
+		run(&s);
+		t->end = cycles();
+	}
 }
 
+/* ---- server --------------------------------------------------------------------- */
+
+static void renew_recvs(struct recvs *r)
+{
+	uint32_t arrived[PLAN_QPS];
+
+	renew_begin(r->p);
+	recvs_drop(r);
+	renew_end(r->p, r->got, arrived);
+}
+
+/* Only sends need it to do anything. */
 void stream_server(struct perf *p, uint32_t size)
 {
-	(void)p;
-	(void)size;
+	const uint32_t total = p->plan.iters * p->plan.qps;
+	struct ibv_wc wc[POLL_BATCH];
+	static struct recvs r;
+	uint32_t got = 0;
+
+	if (p->plan.op != OP_SEND) {
+		wire_meet(&p->wire);
+		return;
+	}
+	recvs_open(&r, p, size, p->plan.iters);
+	recvs_fill(&r);
+	wire_meet(&p->wire);
+	while (got < total) {
+		int n = recvs_poll(&r, wc);
+
+		got += (uint32_t)n;
+		if (!n)
+			wire_idle(&p->wire);
+		if (recvs_broken(&r))
+			renew_recvs(&r);
+		recvs_fill(&r);
+	}
+	renew_say_done(p);
 }

@@ -138,14 +138,31 @@ void wire_check(struct wire *w)
 		gone();
 }
 
-void wire_idle(struct wire *w)
+bool wire_pending(struct wire *w, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = w->fd, .events = POLLIN };
+
+	return poll(&pfd, 1, timeout_ms) > 0;
+}
+
+bool wire_idle(struct wire *w)
 {
 	const uint64_t now = cycles();
 
 	if (now - w->looked < LOOK_CYCLES)
-		return;
+		return false;
 	w->looked = now;
 	wire_check(w);
+	return wire_pending(w, 0);
+}
+
+char wire_peek(struct wire *w)
+{
+	char byte;
+
+	if (recv(w->fd, &byte, 1, MSG_PEEK) != 1)
+		gone();
+	return byte;
 }
 
 void wire_meet(struct wire *w)

@@ -6,6 +6,7 @@
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +29,17 @@ void wire_recv(struct wire *w, void *data, size_t length);
 /* Ends the program if the other side has ended. */
 void wire_check(struct wire *w);
 
-/* For loops that wait in vain: the same, but only from time to time. */
-void wire_idle(struct wire *w);
+/*
+ * For loops that wait in vain: the same, but only from time to time. True: something
+ * has come meanwhile.
+ */
+bool wire_idle(struct wire *w);
+
+/* Whether there is something to receive, waiting for it so long at most. */
+bool wire_pending(struct wire *w, int timeout_ms);
+
+/* The next byte, without receiving it. */
+char wire_peek(struct wire *w);
 
 /* Goes on when both sides have come here. */
 void wire_meet(struct wire *w);

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "durable.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "must.h"
+#include "recvs.h"
+#include "renew.h"
+
+struct settler {
+	struct perf *p;
+	uint32_t size;
+	struct recvs recvs;
+	uint32_t settled[PLAN_QPS];
+	uint32_t acked[PLAN_QPS];
+	uint32_t acks; /* that have not completed */
+	uint32_t max_acks;
+};
+
+/* What came before a break is durable after it, where the file has its blocks then. */
+static void persist(struct perf *p, size_t at, uint32_t size)
+{
+	while (mem_persist(&p->mem, at, size)) {
+		session_failed(errno);
+		session_wait_map(&p->session);
+	}
+}
+
+static void settle(struct settler *s, uint32_t qp)
+{
+	struct perf *p = s->p;
+	const size_t at = perf_slot_at(p, qp, s->settled[qp] % p->slots);
+
+	if (p->plan.op == OP_READ)
+		memcpy(p->mem.addr + at, p->mem.file + at, s->size);
+	else
+		persist(p, at, s->size);
+	s->settled[qp]++;
+}
+
+/* ---- acknowledgements ----------------------------------------------------------- */
+
+static void poll_acks(struct settler *s)
+{
+	struct ibv_wc wc[POLL_BATCH];
+	int n = ibv_poll_cq(s->p->qps.send_cq, POLL_BATCH, wc);
+
+	MUST(n >= 0 && "ibv_poll_cq");
+	for (int i = 0; i < n && renew_check(s->p, &wc[i]); i++)
+		s->acks--;
+	if (!n)
+		wire_idle(&s->p->wire);
+}
+
+static void ack(struct settler *s, uint32_t qp)
+{
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND_WITH_IMM,
+		.send_flags = IBV_SEND_SIGNALED,
+		.imm_data = htonl(s->settled[qp]),
+	};
+	struct ibv_send_wr *bad;
+
+	while (s->acks == s->max_acks)
+		poll_acks(s);
+	ERRNO_MUST(ibv_post_send(s->p->qps.qp[qp], &wr, &bad));
+	s->acks++;
+	s->acked[qp] = s->settled[qp];
+}
+
+static void ack_all(struct settler *s)
+{
+	for (uint32_t i = 0; i < s->p->plan.qps; i++)
+		if (s->acked[i] != s->settled[i])
+			ack(s, i);
+}
+
+/* ---- run -------------------------------------------------------------------------- */
+
+/* Acknowledgements that were lost are made up for by the counts. */
+static void renew(struct settler *s)
+{
+	uint32_t arrived[PLAN_QPS];
+
+	renew_begin(s->p);
+	recvs_drop(&s->recvs);
+	s->acks = 0;
+	renew_end(s->p, s->settled, arrived);
+	memcpy(s->acked, s->settled, sizeof(s->acked));
+}
+
+static int serve(struct settler *s)
+{
+	struct ibv_wc wc[POLL_BATCH];
+	int n = recvs_poll(&s->recvs, wc);
+
+	for (int i = 0; i < n; i++)
+		settle(s, (uint32_t)wc[i].wr_id);
+	if (recvs_broken(&s->recvs))
+		renew(s);
+	recvs_fill(&s->recvs);
+	ack_all(s);
+	if (!n)
+		wire_idle(&s->p->wire);
+	return n;
+}
+
+void durable_server(struct perf *p, uint32_t size)
+{
+	const uint32_t total = p->plan.iters * p->plan.qps;
+	static struct settler s;
+	uint32_t got = 0;
+
+	/* The send queue has more room; the completions of all have room in theirs. */
+	s = (struct settler){ .p = p, .size = size, .max_acks = p->plan.depth };
+	recvs_open(&s.recvs, p, p->plan.op == OP_SEND ? size : 0, p->plan.iters);
+	recvs_fill(&s.recvs);
+	wire_meet(&p->wire);
+	while (got < total)
+		got += (uint32_t)serve(&s);
+	while (s.acks)
+		poll_acks(&s);
+}
