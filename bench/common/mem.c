@@ -189,24 +189,11 @@ uint32_t mem_rkey(const struct mem *m)
 	return m->md_mr ? m->md_mr->rkey : m->ibv_mr->rkey;
 }
 
-static int persist_lease(struct mem *m, size_t offset, size_t length)
-{
-	int ret, error;
-
-	if (md_map_get(m->map))
-		return -1;
-	ret = md_persist(m->map, offset, length);
-	error = errno;
-	md_map_put(m->map);
-	errno = error;
-	return ret;
-}
-
 int mem_persist(struct mem *m, size_t offset, size_t length)
 {
 	switch (m->kind) {
 	case MEM_LEASE:
-		return persist_lease(m, offset, length);
+		return md_persist(m->map, offset, length);
 	case MEM_BOUNCE:
 		pmem_memcpy_persist(m->file + offset, m->addr + offset, length);
 		break;

@@ -62,8 +62,8 @@ uint32_t mem_rkey(const struct mem *m);
 
 /*
  * Makes what has arrived in a range durable where it belongs: bounce copies it into its
- * file. There is nothing to do for memory that is volatile anyhow. 0, or -1 with errno:
- * EAGAIN in a break of a lease.
+ * file. There is nothing to do for memory that is volatile anyhow. Of a lease: in an open
+ * use. 0, or -1: there is a sentence in mem_error().
  */
 int mem_persist(struct mem *m, size_t offset, size_t length);
 

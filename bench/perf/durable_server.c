@@ -18,13 +18,20 @@ struct settler {
 	uint32_t max_acks;
 };
 
-/* What came before a break is durable after it, where the file has its blocks then. */
-static void persist(struct perf *p, size_t at, uint32_t size)
+/*
+ * What came before a break is durable after it, where the file has its blocks then. The
+ * use of a receive is still open; a write has left none here.
+ */
+static void persist(struct settler *s, size_t at)
 {
-	while (mem_persist(&p->mem, at, size)) {
-		session_failed(errno);
-		session_wait_map(&p->session);
-	}
+	struct session *session = &s->p->session;
+
+	while (!s->recvs.size && !session_get_map(session))
+		session_wait_map(session);
+	if (mem_persist(&s->p->mem, at, s->size))
+		errx(1, "cannot make it durable: %s", mem_error(&s->p->mem));
+	if (!s->recvs.size)
+		session_put_map(session);
 }
 
 static void settle(struct settler *s, uint32_t qp)
@@ -35,7 +42,7 @@ static void settle(struct settler *s, uint32_t qp)
 	if (p->plan.op == OP_READ)
 		memcpy(p->mem.addr + at, p->mem.file + at, s->size);
 	else
-		persist(p, at, s->size);
+		persist(s, at);
 	s->settled[qp]++;
 }
 
@@ -97,6 +104,7 @@ static int serve(struct settler *s)
 
 	for (int i = 0; i < n; i++)
 		settle(s, (uint32_t)wc[i].wr_id);
+	recvs_put(&s->recvs, n);
 	if (recvs_broken(&s->recvs))
 		renew(s);
 	recvs_fill(&s->recvs);

@@ -13,7 +13,7 @@ struct match {
 	struct ibv_send_wr wr;
 	bool sending; /* the last one has not completed, its use is open */
 	uint32_t sent;
-	uint32_t arrived; /* of them, when the connection was made anew; else as @sent */
+	uint32_t arrived; /* of them; one less while the last is under way */
 };
 
 static void init(struct match *m, struct perf *p, uint32_t size)
@@ -48,19 +48,25 @@ static void renew(struct match *m)
 	recvs_fill(&m->recvs);
 }
 
-static void post(struct match *m, uint64_t *when)
+/* False: not in this break. Our receives would keep it from its end. */
+static bool post(struct match *m, uint64_t *when)
 {
 	struct perf *p = m->p;
 	struct ibv_send_wr *bad;
 
-	while (!session_get(&p->session))
-		session_wait(&p->session);
+	if (!session_get(&p->session)) {
+		if (recvs_broken(&m->recvs))
+			renew(m);
+		else
+			session_wait(&p->session);
+		return false;
+	}
 	m->sge.lkey = mem_lkey(&p->mem);
-	if (when)
+	if (when && !*when)
 		*when = cycles();
 	ERRNO_MUST(ibv_post_send(p->qps.qp[0], &m->wr, &bad));
 	m->sending = true;
-	m->arrived = m->sent;
+	return true;
 }
 
 /* False: the connection was renewed. */
@@ -85,10 +91,9 @@ static bool complete(struct match *m)
 /* Until it is known to be there. */
 static void push(struct match *m, uint64_t *when)
 {
-	do {
-		post(m, when);
-		when = NULL;
-	} while (!complete(m) && m->arrived < m->sent);
+	while (m->arrived < m->sent)
+		if (post(m, when) && complete(m))
+			m->arrived = m->sent;
 }
 
 static void send_next(struct match *m, uint64_t *when)
@@ -103,14 +108,14 @@ static void recv_next(struct match *m)
 	struct ibv_wc wc[POLL_BATCH];
 
 	while (m->recvs.got[0] == before) {
-		if (recvs_poll(&m->recvs, wc))
+		recvs_put(&m->recvs, recvs_poll(&m->recvs, wc));
+		if (m->recvs.got[0] != before)
 			continue;
 		recvs_fill(&m->recvs); /* a break may have come before it could */
 		if (!renew_wanted(m->p) && !recvs_broken(&m->recvs))
 			continue;
 		renew(m);
-		if (m->arrived < m->sent)
-			push(m, NULL);
+		push(m, NULL);
 	}
 	recvs_fill(&m->recvs);
 }
@@ -137,7 +142,6 @@ void pingpong_send(struct perf *p, uint32_t size, struct times *t)
 	}
 	while (!renew_wait_done(p)) {
 		renew(&m);
-		if (m.arrived < m.sent)
-			push(&m, NULL);
+		push(&m, NULL);
 	}
 }

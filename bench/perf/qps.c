@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "qps.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "must.h"
@@ -25,14 +23,14 @@ static struct ibv_cq *create_cq(const struct device *dev, uint32_t entries)
 	return cq;
 }
 
-static void create_qp(struct qps *q, uint32_t i, uint32_t sends, uint32_t recvs)
+static void create_qp(struct qps *q, uint32_t i)
 {
 	struct ibv_qp_init_attr attr = {
 		.send_cq = q->send_cq,
 		.recv_cq = q->recv_cq,
 		.cap = {
-			.max_send_wr = sends,
-			.max_recv_wr = recvs,
+			.max_send_wr = q->sends,
+			.max_recv_wr = q->recvs,
 			.max_send_sge = 1,
 			.max_recv_sge = 1,
 		},
@@ -41,24 +39,43 @@ static void create_qp(struct qps *q, uint32_t i, uint32_t sends, uint32_t recvs)
 
 	q->qp[i] = ibv_create_qp(q->dev->pd, &attr);
 	if (!q->qp[i])
-		err(1, "cannot create a queue pair with room for %u sends and %u receives", sends,
-		    recvs);
+		err(1, "cannot create a queue pair with room for %u sends and %u receives",
+		    q->sends, q->recvs);
+}
+
+void qps_make(struct qps *q)
+{
+	for (uint32_t i = 0; i < q->count; i++)
+		create_qp(q, i);
+}
+
+static void destroy_qps(struct qps *q)
+{
+	for (uint32_t i = 0; i < q->count; i++)
+		ERRNO_MUST(ibv_destroy_qp(q->qp[i]));
+}
+
+void qps_drop(struct qps *q)
+{
+	struct ibv_wc wc;
+
+	destroy_qps(q);
+	while (ibv_poll_cq(q->send_cq, 1, &wc) > 0 || ibv_poll_cq(q->recv_cq, 1, &wc) > 0)
+		;
 }
 
 void qps_create(struct qps *q, const struct device *dev, uint32_t count, uint32_t sends,
 		uint32_t recvs)
 {
-	*q = (struct qps){ .dev = dev, .count = count };
+	*q = (struct qps){ .dev = dev, .count = count, .sends = sends, .recvs = recvs };
 	q->send_cq = create_cq(dev, sends * count);
 	q->recv_cq = create_cq(dev, recvs * count);
-	for (uint32_t i = 0; i < count; i++)
-		create_qp(q, i, sends, recvs);
+	qps_make(q);
 }
 
 void qps_destroy(struct qps *q)
 {
-	for (uint32_t i = 0; i < q->count; i++)
-		ERRNO_MUST(ibv_destroy_qp(q->qp[i]));
+	destroy_qps(q);
 	ERRNO_MUST(ibv_destroy_cq(q->send_cq));
 	ERRNO_MUST(ibv_destroy_cq(q->recv_cq));
 }
@@ -152,15 +169,4 @@ void qps_connect(struct qps *q, const struct qps_info *mine, const struct qps_in
 		to_rtr(q, i, mine, theirs);
 		to_rts(q, i, mine, theirs);
 	}
-}
-
-void qps_reset(struct qps *q)
-{
-	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
-	struct ibv_wc wc;
-
-	for (uint32_t i = 0; i < q->count; i++)
-		ERRNO_MUST(ibv_modify_qp(q->qp[i], &attr, IBV_QP_STATE));
-	while (ibv_poll_cq(q->send_cq, 1, &wc) > 0 || ibv_poll_cq(q->recv_cq, 1, &wc) > 0)
-		;
 }

@@ -19,12 +19,13 @@ struct qps_info {
 struct qps {
 	const struct device *dev;
 	uint32_t count;
+	uint32_t sends; /* work requests that each may have posted */
+	uint32_t recvs;
 	struct ibv_cq *send_cq;
 	struct ibv_cq *recv_cq;
 	struct ibv_qp *qp[PLAN_QPS];
 };
 
-/* @sends, @recvs: work requests that each may have posted. */
 void qps_create(struct qps *q, const struct device *dev, uint32_t count, uint32_t sends,
 		uint32_t recvs);
 void qps_destroy(struct qps *q);
@@ -35,7 +36,11 @@ void qps_describe(const struct qps *q, struct qps_info *mine);
 /* From RESET to ready to receive and to send. */
 void qps_connect(struct qps *q, const struct qps_info *mine, const struct qps_info *theirs);
 
-/* Posted receives are gone, and so are completions that were not polled. */
-void qps_reset(struct qps *q);
+/*
+ * Queue pairs that are new: whatever was posted is gone, completions included. (A mere
+ * reset leaves rxe's receives in their queue.)
+ */
+void qps_drop(struct qps *q);
+void qps_make(struct qps *q);
 
 #endif

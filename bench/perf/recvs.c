@@ -63,16 +63,19 @@ int recvs_poll(struct recvs *r, struct ibv_wc *wc)
 		if (!renew_check(r->p, &wc[i]))
 			return i;
 		r->got[wc[i].wr_id]++;
-		if (r->size)
-			session_put_map(&r->p->session);
 	}
 	return n;
+}
+
+void recvs_put(struct recvs *r, int n)
+{
+	for (int i = 0; r->size && i < n; i++)
+		session_put_map(&r->p->session);
 }
 
 void recvs_drop(struct recvs *r)
 {
 	for (uint32_t i = 0; i < r->p->plan.qps; i++)
 		for (; r->posted[i] != r->got[i]; r->posted[i]--)
-			if (r->size)
-				session_put_map(&r->p->session);
+			recvs_put(r, 1);
 }

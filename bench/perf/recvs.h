@@ -22,8 +22,12 @@ bool recvs_broken(const struct recvs *r);
 /* Posts what fits; nothing more in a break. */
 void recvs_fill(struct recvs *r);
 
-/* Polls for up to POLL_BATCH; the completions tell the queue pair by their wr_id. */
+/*
+ * Polls for up to POLL_BATCH; the completions tell the queue pair by their wr_id. The
+ * uses of so many go on until recvs_put(): what has come can be made durable meanwhile.
+ */
 int recvs_poll(struct recvs *r, struct ibv_wc *wc);
+void recvs_put(struct recvs *r, int n);
 
 /* After renew_begin(). */
 void recvs_drop(struct recvs *r);

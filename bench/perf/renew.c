@@ -31,8 +31,11 @@ bool renew_check(struct perf *p, const struct ibv_wc *wc)
 
 void renew_begin(struct perf *p)
 {
+	if (!p->session.map)
+		p->session.breaks++; /* of theirs: nothing else tells us */
 	say(p, WORD_RENEW);
-	qps_reset(&p->qps);
+	session_detach_qps(&p->session);
+	qps_drop(&p->qps);
 }
 
 void renew_end(struct perf *p, const uint32_t *got, uint32_t *arrived)
@@ -40,6 +43,8 @@ void renew_end(struct perf *p, const uint32_t *got, uint32_t *arrived)
 	char word;
 
 	session_wait_map(&p->session);
+	qps_make(&p->qps);
+	session_attach_qps(&p->session);
 	qps_describe(&p->qps, &p->mine.qps);
 	wire_send(&p->wire, &p->mine.qps, sizeof(p->mine.qps));
 	wire_send(&p->wire, got, PLAN_QPS * sizeof(*got));

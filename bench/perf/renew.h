@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * A receive that is posted to memory under a lease is a use without an end of its own,
- * and only the reset of its queue pair takes it back. So in a break the side whose
+ * and only the end of its queue pair takes it back. So in a break the side whose
  * receives they are begins, by a word over TCP; the other, which sees it when its sends
  * get nowhere, does the same. Then the connection is made anew, and each learns how
  * much has arrived, and sends the rest again.

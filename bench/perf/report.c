@@ -146,6 +146,6 @@ void report_latency(const struct perf *p, const struct times *t, uint32_t size)
 
 void report_breaks(const struct perf *p)
 {
-	if (p->session.ctx)
+	if (p->server_kind == MEM_LEASE || p->client_kind == MEM_LEASE)
 		printf("# breaks: %u\n", p->session.breaks);
 }

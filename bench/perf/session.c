@@ -172,12 +172,24 @@ void session_start(struct session *s, const char *address, uint16_t port, uint64
  * Without a grant the queue pairs carry our own work only, and nobody but us is to be
  * waited for in a break.
  */
+void session_attach_qps(struct session *s)
+{
+	for (uint32_t i = 0; s->map && i < s->qps->count; i++)
+		MD_MUST(!md_attach_qp(s->map, s->qps->qp[i], s->granting ? s->peer : NULL));
+}
+
+void session_detach_qps(struct session *s)
+{
+	for (uint32_t i = 0; s->map && i < s->qps->count; i++)
+		MD_MUST(!md_detach_qp(s->map, s->qps->qp[i]));
+}
+
 void session_attach(struct session *s, struct md_map *map, struct qps *qps, struct md_mr *mr)
 {
 	s->map = map;
 	s->qps = qps;
-	for (uint32_t i = 0; i < qps->count; i++)
-		MD_MUST(!md_attach_qp(map, qps->qp[i], mr ? s->peer : NULL));
+	s->granting = mr;
+	session_attach_qps(s);
 	if (!mr)
 		return;
 	s->grant = md_grant(s->peer, mr, GRANT_NAME);
@@ -199,8 +211,7 @@ void session_stop(struct session *s)
 		return;
 	s->stop = true;
 	ERRNO_MUST(pthread_join(s->thread, NULL));
-	for (uint32_t i = 0; s->map && i < s->qps->count; i++)
-		MD_MUST(!md_detach_qp(s->map, s->qps->qp[i]));
+	session_detach_qps(s);
 	MD_MUST(!md_recall(s->grant));
 	MD_MUST(!md_peer_close(s->peer));
 	MD_MUST(!md_listener_close(s->listener));

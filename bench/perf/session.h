@@ -29,6 +29,7 @@ struct session {
 	struct md_listener *listener;
 	struct md_peer *peer;
 	struct md_grant *grant;
+	bool granting;
 	uint64_t token;
 
 	pthread_t thread; /* takes the events */
@@ -54,6 +55,10 @@ void session_start(struct session *s, const char *address, uint16_t port, uint64
 
 /* Attaches the queue pairs to our map, and grants @mr to the other side if @mr. */
 void session_attach(struct session *s, struct md_map *map, struct qps *qps, struct md_mr *mr);
+
+/* For other queue pairs in place of those. */
+void session_detach_qps(struct session *s);
+void session_attach_qps(struct session *s);
 
 /* Waits for what the other side grants. */
 void session_await(struct session *s);

@@ -155,6 +155,7 @@ static void renew(struct stream *s)
 	for (uint32_t i = 0; i < s->p->plan.qps; i++) {
 		struct flow *f = &s->flows[i];
 
+		f->qp = s->p->qps.qp[i];
 		f->base = f->posted = f->completed = arrived[i];
 		s->posted += arrived[i];
 	}
@@ -258,6 +259,7 @@ void stream_server(struct perf *p, uint32_t size)
 		int n = recvs_poll(&r, wc);
 
 		got += (uint32_t)n;
+		recvs_put(&r, n);
 		if (!n)
 			wire_idle(&p->wire);
 		if (recvs_broken(&r))
