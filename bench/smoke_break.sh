@@ -57,14 +57,14 @@ has() {
 	shift 3
 	for value; do
 		if (($(values "break/$axis/$value/$kind" | wc -l) != 2 ||
-			$(values "floor/$axis/$value" | wc -l) != 2 ||
+			$(values "floor/$axis/$value/$kind" | wc -l) != 2 ||
 			$(values "break/$axis/$value/$kind/released" | wc -l) != 2)); then
 			not_ok "$name" "samples of $axis/$value are missing"
 			return 1
 		fi
 		# The library does all that the floor does; but two samples are no statistics.
 		if ! paste <(values "break/$axis/$value/$kind" | sort -g) \
-			<(values "floor/$axis/$value" | sort -g) |
+			<(values "floor/$axis/$value/$kind" | sort -g) |
 			awk 'NR == 1 { exit !($1 * 2 > $2) }'; then
 			not_ok "$name" "faster than the floor: $axis/$value"
 			return 1
@@ -87,7 +87,7 @@ peer() {
 			return
 		fi
 		if (($(values "break/regions/1/$1/fenced" | wc -l) != 2)) ||
-			values floor/regions/1/modify | grep -qx 0; then
+			values "floor/regions/1/$1/modify" | grep -qx 0; then
 			not_ok "$name" "it was not fenced"
 			return
 		fi

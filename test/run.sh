@@ -246,6 +246,7 @@ if ! ((${#quick[@]})); then
 	suite coverage bash test/coverage.sh
 	grep -E '^total |  not run: ' "$log" | sed 's/^/    /' || true
 fi
+suite report bash bench/report/test.sh
 step format cmake --build build/release --target format-check
 
 if ((${#native[@]})); then

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Install what the project needs on a Debian 12 machine that has nothing yet.
 #
-#   bash test/setup.sh [--build-only | --guest]
+#   bash test/setup.sh [--build-only | --guest | --bench]
 #
 # --build-only  what compiles the library, the examples and the unit tests
 # --guest       that, and what builds the module and boots the test guests
-# (neither)     that, and the checkers that the full test run uses
+# --bench       that, and what the benchmarks compare with and draw with
+# (none)        all of it, and the checkers that the full test run uses
 #
 # Nothing is done, or printed, when all of it is there. No daemon is needed.
 set -euo pipefail
@@ -14,6 +15,7 @@ set -euo pipefail
 declare -A why=(
 	[build]='compile the library, the examples and the unit tests'
 	[guest]='build the kernel module and boot the test guests'
+	[bench]='compare with others, and draw'
 	[check]='run the checks of test/run.sh'
 )
 declare -A packages=(
@@ -24,6 +26,7 @@ declare -A packages=(
 	[guest]='gcc-12 libelf1 make kmod cpio xz-utils zstd procps busybox-static
 		qemu-system-x86 xfsprogs iproute2 ibverbs-providers
 		ibverbs-utils rdmacm-utils'
+	[bench]='perftest librpma-dev libucx-dev libfabric-dev perl gnuplot-nox'
 	[check]='clang libclang-rt-14-dev clang-format sparse g++ valgrind
 		dpkg-dev file dkms debootstrap jq spin'
 )
@@ -31,9 +34,10 @@ declare -A packages=(
 case "${1-}" in
 --build-only)	groups=(build) ;;
 --guest)	groups=(build guest) ;;
-'')		groups=(build guest check) ;;
+--bench)	groups=(build guest bench) ;;
+'')		groups=(build guest bench check) ;;
 *)
-	echo "usage: bash test/setup.sh [--build-only | --guest]" >&2
+	echo "usage: bash test/setup.sh [--build-only | --guest | --bench]" >&2
 	exit 2 ;;
 esac
 

@@ -143,7 +143,8 @@ static void write_samples(const struct row *row, const struct round *r)
 		double floor = floors[i].value(r);
 
 		if (floor != NONE)
-			sample(floor, "us", "floor/%s/%llu%s", axis, value, floors[i].name);
+			sample(floor, "us", "floor/%s/%llu/%s%s", axis, value, kind,
+			       floors[i].name);
 	}
 }
 

@@ -30,7 +30,7 @@ sub lines {
 	for my $panel (@panels) {
 		my ($title, @series) = @$panel;
 		my $text = 'set xlabel ' . quote($x) . "\nset ylabel " . quote($y) . "\nset logscale $log\n";
-		$text .= "set format x '%.0b%B'\n" if $x eq 'bytes';
+		$text .= "set logscale x 2\nset format x '%.0b%B'\n" if $x eq 'bytes';
 		$text .= "set key top left reverse Left samplen 2\n";
 		for my $i (0 .. $#series) {
 			my (undef, @points) = @{ $series[$i] };
@@ -52,7 +52,7 @@ sub stacks {
 		my ($title, @bars) = @$panel;
 		my $text = 'set ylabel ' . quote($y) . "\nset yrange [0:*]\n";
 		$text .= "set style data histograms\nset style histogram rowstacked\nset style fill solid 0.9\n";
-		$text .= "set boxwidth 0.7\nset xtics rotate by -30\nset key top left reverse Left invert samplen 1\n";
+		$text .= "set boxwidth 0.7\nset xtics rotate by -30\nset key outside right top reverse Left invert samplen 1\n";
 		$text .= "\$data << END\n";
 		$text .= join('', map { my ($name, @v) = @$_; join(' ', quote($name), @v) . "\n" } @bars) . "END\n";
 		$text .= 'plot ' . join(', ', map {

@@ -27,7 +27,13 @@ my @anatomy = (['1 region', 'break/regions/1/cooperating'], ['64 regions', 'brea
 my (%samples, %units, %refused); # kernel -> name -> values
 my $json = JSON::PP->new->canonical;
 
-sub version { my ($major, $minor) = split /\./, shift; return $major * 1000 + ($minor // 0) }
+# "host" comes first: what was measured without a guest.
+sub version {
+	my ($major, $minor) = shift =~ /^(\d+)\.(\d+)$/ or return 0;
+	return $major * 1000 + $minor;
+}
+
+sub where { my $kernel = shift; return $kernel eq 'host' ? 'no guest' : "Linux $kernel" }
 
 sub lines {
 	my $file = shift;
@@ -111,7 +117,7 @@ sub per_region {
 # What a break takes beyond the deregistration of its regions.
 sub beyond_dereg {
 	my ($of, $bytes) = @_;
-	my ($all, $dereg) = map { $of->{$_} // [] } "break/bytes/$bytes/cooperating", "floor/bytes/$bytes/dereg";
+	my ($all, $dereg) = map { $of->{$_} // [] } "break/bytes/$bytes/cooperating", "floor/bytes/$bytes/cooperating/dereg";
 	my $n = @$all < @$dereg ? @$all : @$dereg;
 	return [map { $all->[$_] - $dereg->[$_] } 0 .. $n - 1];
 }
@@ -180,6 +186,8 @@ sub figure {
 	return sprintf(abs($v) >= 0.01 || !$v ? '%.2f' : '%.2g', $v);
 }
 
+sub ratio { my $v = shift; return abs($v) >= 0.1 ? sprintf('%.3f', $v) : figure($v) }
+
 sub size {
 	my $n = shift;
 	return $n unless $n =~ /^\d+$/ && $n >= 1024;
@@ -208,7 +216,7 @@ sub table {
 		}
 		%row or next;
 		my @cols = grep { $col{$_} } @columns ? @columns : sort { by_parts($a, $b) } keys %col;
-		say_md("\n### $title, $unit, Linux $kernel\n");
+		say_md("\n### $title, $unit, ", where($kernel), "\n");
 		head($row_name, map { s/_/ /gr } @cols);
 		for my $r (sort { by_parts($a, $b) } keys %row) {
 			row(size($r), map { figure($cell{$r}{$_}) } @cols);
@@ -218,17 +226,17 @@ sub table {
 
 my $missed = grep { !$_->{holds} } @results;
 say_md('# What a lease costs, and what it saves');
-say_md("\n$date, `$command`, Linux ", join(' and ', @kernels), ', in a guest with soft-RoCE (rxe) ',
-	'and emulated NVDIMMs. Medians; times of an emulated CPU say little, their ratios more.');
+say_md("\n$date, `$command`, ", join(' and ', map { where($_) } grep { $_ ne 'host' } @kernels),
+	', in guests with soft-RoCE (rxe) and emulated NVDIMMs. Medians; times of an emulated CPU say little, their ratios more.');
 
 say_md("\n## Limits\n");
 say_md('Ratios of values that were measured one after the other: median, the interval that has it in ',
 	'95 of 100 cases, and how many. A limit is missed when all of the interval is beyond it: ',
 	"$missed of ", scalar @results, " are.\n");
-head('what', 'of', 'Linux', 'ratio', 'interval', 'n', 'limit', 'holds');
+head('what', 'of', 'on', 'ratio', 'interval', 'n', 'limit', 'holds');
 for my $r (@results) {
-	row($r->{label}, "`$r->{name}`", $r->{kernel}, figure($r->{ratio}),
-		join(' to ', map { figure($_) } @{ $r->{spread} }), $r->{n},
+	row($r->{label}, "`$r->{name}`", where($r->{kernel}), ratio($r->{ratio}),
+		join(' to ', map { ratio($_) } @{ $r->{spread} }), $r->{n},
 		($r->{sense} eq '>=' ? 'at least ' : 'at most ') . figure($r->{limit}),
 		$r->{holds} ? 'yes' : '**missed**');
 }
@@ -272,14 +280,14 @@ for my $kernel (@kernels) {
 	for my $name (sort { by_parts($a, $b) } keys %$of) {
 		my ($axis, $value, $peer) = $name =~ m{^break/(\w+)/(\d+)/(\w+)$} or next;
 		my @v = @{ $of->{$name} };
-		my $floor = $of->{"floor/$axis/$value"};
+		my $floor = $of->{"floor/$axis/$value/$peer"};
 		row($kernel, $axis, $axis eq 'bytes' ? size($value) : $value, $peer,
 			(map { figure(Stats::percentile($_, @v)) } 50, 99, 100), scalar @v,
 			$floor ? figure(Stats::median(@$floor)) : '');
 	}
 }
 say_md("\nEach region adds ", figure($slope{$_}[0]), " us to a break on Linux $_.") for grep { $slope{$_} } @kernels;
-table('raw parts of the floor', 'regions', 'floor/regions/(?<row>\d+)/(?<col>\w+)');
+table('raw parts of the floor', 'regions', 'floor/regions/(?<row>\d+)/cooperating/(?<col>\w+)');
 
 say_md("\n## Guard");
 table('get and put, and two atomic additions', 'threads', 'guard/(?<col>\w+)/(?<row>\d+)');
@@ -332,13 +340,13 @@ Plot::lines("$dir/break-regions.svg", 'regions', 'us', 'xy', map {
 	["breaker's wait, Linux $k",
 		series('p99', $k, $break, sub { Stats::percentile(99, @_) }),
 		medians('p50', $k, $break),
-		medians('floor', $k, 'floor/regions/(?<x>\d+)'),
-		medians('ibv dereg mr alone', $k, 'floor/regions/(?<x>\d+)/dereg')]
+		medians('floor', $k, 'floor/regions/(?<x>\d+)/cooperating'),
+		medians('ibv dereg mr alone', $k, 'floor/regions/(?<x>\d+)/cooperating/dereg')]
 } @kernels);
 Plot::stacks("$dir/break-anatomy.svg", 'ms, median', \@steps,
 	map { ["steps of a break, Linux $_", bars($_, @steps)] } @kernels);
 
-printf "%s: %s on Linux %s: %s (%s to %s), limit %s %s\n", 'missed', $_->{name}, $_->{kernel},
-	figure($_->{ratio}), (map { figure($_) } @{ $_->{spread} }), $_->{sense}, figure($_->{limit})
+printf "missed: %s, %s: %s (%s to %s), limit %s %s\n", $_->{name}, where($_->{kernel}),
+	ratio($_->{ratio}), (map { ratio($_) } @{ $_->{spread} }), $_->{sense}, figure($_->{limit})
 	for grep { !$_->{holds} } @results;
 printf "%d of %d limits hold\n", @results - $missed, scalar @results;
