@@ -66,6 +66,7 @@ values break/regions/1/cooperating us 1010 1010 1010
 values break/regions/101/cooperating us 2010 2010 2010
 values break/regions/201/cooperating us 4010 4010 4010
 values floor/regions/1/cooperating us 600 600 500
+values floor/regions/1/cooperating/echo us 400 400 500
 check report__samples__made report
 check median__odd_and_far_off__middle is bw/write/lease/4096 value 99
 ratio="bw/write/lease/4096 to bw/write/devdax/4096"
@@ -82,6 +83,8 @@ check ratio__denominator_is_a_number__taken is "mem/lease/1048576 to 1048576" li
 check ratio__above_a_number__missed is "mem/lease/1048576 to 1048576" holds false
 check floor__pairs__ratio \
 	is "break/regions/1/cooperating to floor/regions/1/cooperating" n 3
+check ratio__to_a_sum__without_a_limit is "break/regions/1/cooperating to \
+floor/regions/1/cooperating + floor/regions/1/cooperating/echo" ratio "$(jq -n 1010/1000)"
 check growth__not_linear__missed \
 	is "break/regions: 101 to 201 over 1 to 101" holds false
 check slope__least_squares__of_medians is growth/regions/slope value 15
