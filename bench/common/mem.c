@@ -16,6 +16,9 @@
 
 #define HUGE_SIZE ((size_t)2 << 20)
 
+#define BUSY_PAUSE_MS 10
+#define BUSY_TRIES 1000
+
 static const struct {
 	const char *name;
 	bool path;
@@ -77,13 +80,24 @@ static char *map_shared(const char *path, int fd, size_t length, int flags)
 	return addr;
 }
 
+/* Whether somebody is just changing the leased file, and one should try again. */
+static bool is_busy(int *tries)
+{
+	if (errno != EAGAIN || ++*tries > BUSY_TRIES)
+		return false;
+	usleep(BUSY_PAUSE_MS * 1000);
+	return true;
+}
+
 static void open_lease(struct mem *m, const char *path, struct md_context *ctx)
 {
 	const struct md_map_attr attr = { .size = sizeof(attr),
 					  .flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE };
-	int fd = open_file(path, m->length);
+	int fd = open_file(path, m->length), tries = 0;
 
-	m->map = md_map(ctx, fd, 0, m->length, &attr);
+	do
+		m->map = md_map(ctx, fd, 0, m->length, &attr);
+	while (!m->map && is_busy(&tries));
 	if (!m->map)
 		errx(1, "%s", md_errmsg());
 	close(fd);
@@ -121,6 +135,8 @@ static char *map_dax_file(const char *path, size_t length)
 
 void mem_open(struct mem *m, const struct mem_spec *spec, size_t length, struct md_context *ctx)
 {
+	int tries = 0;
+
 	*m = (struct mem){ .kind = spec->kind, .length = length };
 	switch (spec->kind) {
 	case MEM_ANON:
@@ -145,8 +161,8 @@ void mem_open(struct mem *m, const struct mem_spec *spec, size_t length, struct 
 	}
 	if (!m->file)
 		m->file = m->addr;
-	if (m->map)
-		MD_MUST(!md_map_get(m->map));
+	while (m->map && md_map_get(m->map))
+		MD_MUST(is_busy(&tries));
 	memset(m->file, 0, length);
 	if (m->map)
 		md_map_put(m->map);
@@ -156,8 +172,12 @@ void mem_open(struct mem *m, const struct mem_spec *spec, size_t length, struct 
 
 int mem_reg(struct mem *m, struct ibv_pd *pd, int access)
 {
+	int tries = 0;
+
 	if (m->kind == MEM_LEASE) {
-		m->md_mr = md_reg_mr(pd, m->map, 0, m->length, access);
+		do
+			m->md_mr = md_reg_mr(pd, m->map, 0, m->length, access);
+		while (!m->md_mr && is_busy(&tries));
 		return m->md_mr ? 0 : -1;
 	}
 	if (m->kind == MEM_ODP)

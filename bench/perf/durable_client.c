@@ -152,15 +152,13 @@ static void take_ack(struct sender *s, const struct ibv_wc *wc)
 /* What has not arrived is sent again; its time began when it was sent first. */
 static void renew(struct sender *s)
 {
-	const uint32_t got[PLAN_QPS] = {};
 	uint32_t arrived[PLAN_QPS];
 
-	renew_begin(s->p);
-	recvs_drop(&acks);
+	renew_begin(s->p, &acks);
 	for (uint32_t i = 0; i < s->p->plan.qps; i++)
 		for (uint32_t n = s->lanes[i].posted - s->lanes[i].completed; n; n--)
 			session_put(&s->p->session);
-	renew_end(s->p, got, arrived);
+	renew_end(s->p, &acks, arrived);
 	s->started = 0;
 	for (uint32_t i = 0; i < s->p->plan.qps; i++) {
 		struct lane *l = &s->lanes[i];

@@ -85,15 +85,14 @@ static void ack_all(struct settler *s)
 
 /* ---- run -------------------------------------------------------------------------- */
 
-/* Acknowledgements that were lost are made up for by the counts. */
+/* All that we have got is settled; the count makes up for lost acknowledgements. */
 static void renew(struct settler *s)
 {
 	uint32_t arrived[PLAN_QPS];
 
-	renew_begin(s->p);
-	recvs_drop(&s->recvs);
+	renew_begin(s->p, &s->recvs);
 	s->acks = 0;
-	renew_end(s->p, s->settled, arrived);
+	renew_end(s->p, &s->recvs, arrived);
 	memcpy(s->acked, s->settled, sizeof(s->acked));
 }
 

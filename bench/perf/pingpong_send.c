@@ -38,14 +38,12 @@ static void renew(struct match *m)
 {
 	uint32_t arrived[PLAN_QPS];
 
-	renew_begin(m->p);
-	recvs_drop(&m->recvs);
+	renew_begin(m->p, &m->recvs);
 	if (m->sending)
 		session_put(&m->p->session);
 	m->sending = false;
-	renew_end(m->p, m->recvs.got, arrived);
+	renew_end(m->p, &m->recvs, arrived);
 	m->arrived = arrived[0];
-	recvs_fill(&m->recvs);
 }
 
 /* False: not in this break. Our receives would keep it from its end. */

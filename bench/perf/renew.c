@@ -29,17 +29,20 @@ bool renew_check(struct perf *p, const struct ibv_wc *wc)
 	errx(1, "a work request has failed: %s", ibv_wc_status_str(wc->status));
 }
 
-void renew_begin(struct perf *p)
+void renew_begin(struct perf *p, struct recvs *r)
 {
 	if (!p->session.map)
 		p->session.breaks++; /* of theirs: nothing else tells us */
 	say(p, WORD_RENEW);
 	session_detach_qps(&p->session);
 	qps_drop(&p->qps);
+	if (r)
+		recvs_drop(r);
 }
 
-void renew_end(struct perf *p, const uint32_t *got, uint32_t *arrived)
+void renew_end(struct perf *p, struct recvs *r, uint32_t *arrived)
 {
+	static const uint32_t none[PLAN_QPS];
 	char word;
 
 	session_wait_map(&p->session);
@@ -47,11 +50,13 @@ void renew_end(struct perf *p, const uint32_t *got, uint32_t *arrived)
 	session_attach_qps(&p->session);
 	qps_describe(&p->qps, &p->mine.qps);
 	wire_send(&p->wire, &p->mine.qps, sizeof(p->mine.qps));
-	wire_send(&p->wire, got, PLAN_QPS * sizeof(*got));
+	wire_send(&p->wire, r ? r->got : none, sizeof(none));
 	wire_recv(&p->wire, &word, 1); /* its WORD_RENEW */
 	wire_recv(&p->wire, &p->theirs.qps, sizeof(p->theirs.qps));
-	wire_recv(&p->wire, arrived, PLAN_QPS * sizeof(*arrived));
+	wire_recv(&p->wire, arrived, sizeof(none));
 	qps_connect(&p->qps, &p->mine.qps, &p->theirs.qps);
+	if (r)
+		recvs_fill(r);
 	wire_meet(&p->wire);
 }
 

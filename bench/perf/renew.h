@@ -9,7 +9,7 @@
 #ifndef BENCH_RENEW_H
 #define BENCH_RENEW_H
 
-#include "perf.h"
+#include "recvs.h"
 
 /* The other side has begun; for loops that wait in vain. Looks after it as wire_idle(). */
 bool renew_wanted(struct perf *p);
@@ -20,11 +20,17 @@ bool renew_wanted(struct perf *p);
  */
 bool renew_check(struct perf *p, const struct ibv_wc *wc);
 
-/* All that was posted is gone; its uses are to be put before the second step. */
-void renew_begin(struct perf *p);
+/*
+ * All that was posted is gone, and the uses of our receives are put; those of our sends
+ * are to be put before the second step. @r: our receives, or NULL.
+ */
+void renew_begin(struct perf *p, struct recvs *r);
 
-/* Waits for the lease. @got: messages of each queue pair; @arrived: there. */
-void renew_end(struct perf *p, const uint32_t *got, uint32_t *arrived);
+/*
+ * Waits for the lease, and posts receives. @arrived: messages of each queue pair that
+ * the other side has got.
+ */
+void renew_end(struct perf *p, struct recvs *r, uint32_t *arrived);
 
 /* Who has received all says it; who has sent all waits: false, if it is to renew. */
 void renew_say_done(struct perf *p);

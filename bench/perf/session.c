@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "session.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "must.h"
 
@@ -65,24 +68,32 @@ static void handle_event(struct session *s, const struct md_event *ev)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void take_event(struct session *s, struct md_event *ev)
+{
+	struct md_peer *stranger = is_stranger(s, ev) ? ev->peer : NULL;
+
+	if (!stranger)
+		handle_event(s, ev);
+	md_ack_event(ev);
+	if (stranger)
+		MD_MUST(!md_refuse(stranger));
+}
+
 /* A thread of its own, so that the loops which are measured have no events to poll. */
 static void *take_events(void *arg)
 {
 	struct session *s = arg;
+	struct pollfd pfd[] = {
+		{ .fd = md_fd(s->ctx), .events = POLLIN },
+		{ .fd = s->stop_fd, .events = POLLIN },
+	};
 	struct md_event *ev;
-	struct md_peer *stranger;
 
-	while (!s->stop) {
-		if (md_get_event(s->ctx, &ev, TURN_MS)) {
-			MD_MUST(errno == EAGAIN || errno == EINTR);
-			continue;
-		}
-		stranger = is_stranger(s, ev) ? ev->peer : NULL;
-		if (!stranger)
-			handle_event(s, ev);
-		md_ack_event(ev);
-		if (stranger)
-			MD_MUST(!md_refuse(stranger));
+	while (!pfd[1].revents) {
+		MUST(poll(pfd, 2, -1) > 0 || errno == EINTR);
+		while (!md_get_event(s->ctx, &ev, 0))
+			take_event(s, ev);
+		MD_MUST(errno == EAGAIN || errno == EINTR);
 	}
 	return NULL;
 }
@@ -128,6 +139,8 @@ void session_open(struct session *s, struct wire *wire, bool use)
 		return;
 	s->ctx = md_open(&attr);
 	MD_MUST(s->ctx && "md_open");
+	s->stop_fd = eventfd(0, EFD_CLOEXEC);
+	MUST(s->stop_fd >= 0 && "eventfd");
 	ERRNO_MUST(pthread_create(&s->thread, NULL, take_events, s));
 }
 
@@ -209,8 +222,9 @@ void session_stop(struct session *s)
 {
 	if (!s->ctx)
 		return;
-	s->stop = true;
+	MUST(!eventfd_write(s->stop_fd, 1));
 	ERRNO_MUST(pthread_join(s->thread, NULL));
+	close(s->stop_fd);
 	session_detach_qps(s);
 	MD_MUST(!md_recall(s->grant));
 	MD_MUST(!md_peer_close(s->peer));

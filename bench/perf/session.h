@@ -32,8 +32,8 @@ struct session {
 	bool granting;
 	uint64_t token;
 
-	pthread_t thread; /* takes the events */
-	atomic_bool stop;
+	pthread_t thread;   /* takes the events */
+	int stop_fd;	    /* readable: it is to end */
 	atomic_uint breaks; /* of either lease */
 	atomic_uint grants; /* that we have got; the last break before it is over */
 

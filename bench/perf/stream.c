@@ -143,14 +143,13 @@ static uint32_t uses(const struct stream *s, const struct flow *f)
 /* The server has lost its receives in a break: from what it has got we go on. */
 static void renew(struct stream *s)
 {
-	const uint32_t got[PLAN_QPS] = {};
 	uint32_t arrived[PLAN_QPS];
 
-	renew_begin(s->p);
+	renew_begin(s->p, NULL);
 	for (uint32_t i = 0; i < s->p->plan.qps; i++)
 		for (uint32_t n = uses(s, &s->flows[i]); n; n--)
 			session_put(&s->p->session);
-	renew_end(s->p, got, arrived);
+	renew_end(s->p, NULL, arrived);
 	s->posted = 0;
 	for (uint32_t i = 0; i < s->p->plan.qps; i++) {
 		struct flow *f = &s->flows[i];
@@ -235,9 +234,8 @@ static void renew_recvs(struct recvs *r)
 {
 	uint32_t arrived[PLAN_QPS];
 
-	renew_begin(r->p);
-	recvs_drop(r);
-	renew_end(r->p, r->got, arrived);
+	renew_begin(r->p, r);
+	renew_end(r->p, r, arrived);
 }
 
 /* Only sends need it to do anything. */
