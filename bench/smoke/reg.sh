@@ -1,31 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# Do md_reg and the table of refusals run at all? In a guest with a device-dax:
-#
-#   bash bench/smoke_reg.sh [BUILD]
-#
-# BUILD is where the project was built (build/release). Prints "ok NAME" or
-# "not ok NAME - why" for each case; exit code 1 if any failed.
+# md_reg and the table of who can register what; see cases.sh.
+# shellcheck disable=SC2154 # of cases.sh
 set -euo pipefail
 
-here=$(dirname "${BASH_SOURCE[0]}")
-build=${1:-$here/../build/release}
+. "$(dirname "${BASH_SOURCE[0]}")/cases.sh"
 reg=$build/bench/md_reg
-file=/mnt/pmem/smoke_reg
-failed=0
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-
-ok()
-{
-	echo "ok $1"
-}
-
-not_ok()
-{
-	echo "not ok $1 - $2"
-	failed=1
-}
+file=$pmem/smoke_reg
 
 # exits NAME CODE COMMAND...: what it says goes to $tmp/out
 exits()
@@ -99,8 +80,8 @@ options__bad__exit_2()
 		# shellcheck disable=SC2086 # words
 		exits "$case" 2 "$reg" $bad || return 0
 	done
-	exits "$case" 2 bash "$here/refused/run.sh" --fsdax=/nowhere || return 0
-	exits "$case" 2 bash "$here/refused/run.sh" --unknown || return 0
+	exits "$case" 2 bash "$bench/refused/run.sh" --fsdax=/nowhere || return 0
+	exits "$case" 2 bash "$bench/refused/run.sh" --unknown || return 0
 	exits "$case" 77 "$reg" --tmpfs -d nothing || return 0
 	exits "$case" 0 "$reg" -h || return 0
 	ok "$case"
@@ -110,7 +91,7 @@ refused__each_library__a_row()
 {
 	local case=${FUNCNAME[0]} library
 
-	exits "$case" 0 bash "$here/refused/run.sh" --build="$build" --fsdax=/mnt/pmem \
+	exits "$case" 0 bash "$bench/refused/run.sh" --build="$build" --fsdax=/mnt/pmem \
 		--devdax="$MD_DEVDAX" --table="$tmp/table" || return 0
 	cat "$tmp/out" >&2
 	for library in ibv_reg_mr perftest librpma UCX libfabric libmapdirect; do

@@ -1,32 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# Do md_break and md_guard work? In a guest, see test/vm/run.sh:
-#
-#   bash bench/smoke_break.sh [BUILD]
-#
-# BUILD is the build directory (default: build/release). Prints "ok NAME" or
-# "not ok NAME - why" for each check; exit code 1 when any failed. Under a minute.
+# md_break on each axis and with each kind of peer, and md_guard; see cases.sh.
+# shellcheck disable=SC2154 # of cases.sh
 set -uo pipefail
 
-here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-build=${1:-$here/../build/release}
-file=/mnt/pmem/smoke
+. "$(dirname "${BASH_SOURCE[0]}")/cases.sh"
+file=$pmem/smoke_break
 budget=60
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-ok() {
-	echo "ok $1"
-}
-
-not_ok() {
-	echo "not ok $1 - $2"
-	failed=1
-}
 
 # break_row NAME ROWS OPTION...: a run with so many rows, all of them in numbers
-break_row() {
+break_row()
+{
 	local name=$1 rows=$2
 	shift 2
 	rm -f "$tmp/samples"
@@ -46,13 +30,15 @@ break_row() {
 }
 
 # values NAME: of the samples of that name
-values() {
+values()
+{
 	sed -n "s|^{\"name\": \"$1\", \"value\": \([-0-9.e+]*\), \"unit\": \"us\"}\$|\1|p" \
 		"$tmp/samples"
 }
 
 # has NAME VALUE...: each value has samples of the library and of the floor
-has() {
+has()
+{
 	local name=$1 axis=$2 kind=$3 value
 	shift 3
 	for value; do
@@ -72,12 +58,14 @@ has() {
 	done
 }
 
-axis() {
+axis()
+{
 	local name=axis_$1
 	break_row "$name" 2 --"$1=$2,$3" && has "$name" "$1" cooperating "$4" "$5" && ok "$name"
 }
 
-peer() {
+peer()
+{
 	local name=peer_$1
 	break_row "$name" 1 --peer="$1" && has "$name" regions "$1" 1 || return
 	if [[ ${2-} == fenced ]]; then
@@ -95,11 +83,13 @@ peer() {
 	ok "$name"
 }
 
-breaker() {
+breaker()
+{
 	break_row "breaker_$1" 1 --breaker="$1" && ok "breaker_$1"
 }
 
-guard() {
+guard()
+{
 	if ! timeout 30 "$build/bench/md_guard" --file="$file" --threads=1,2 --rounds=3 \
 		--pairs=20000 --samples="$tmp/guard" >"$tmp/out" 2>"$tmp/err"; then
 		not_ok guard "$(tail -n 1 "$tmp/err")"
@@ -113,7 +103,8 @@ guard() {
 }
 
 # refused NAME PROGRAM OPTION...
-refused() {
+refused()
+{
 	local name=refused_$1 program=$2 code=0
 	shift 2
 	"$build/bench/$program" "$@" >"$tmp/out" 2>&1 || code=$?

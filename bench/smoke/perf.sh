@@ -1,31 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# Run md_bw and md_lat with each operation and each kind of memory, a few messages of
-# each, in a guest:
-#
-#   bash test/vm/run.sh --devdax-size 1G -- bash bench/smoke.sh [DIR]
-#
-# DIR is where the two programs are (build/release/bench). Each case prints "ok NAME",
-# or "not ok NAME - why"; the exit code is 1 if one of them failed.
+# md_bw and md_lat with each operation and each kind of memory, a few messages of each;
+# see cases.sh.
+# shellcheck disable=SC2154 # of cases.sh
 set -uo pipefail
 
-bin=${1:-build/release/bench}
-: "${MD_ADDR:?the address of an RDMA device}" "${MD_DEVDAX:?a device-dax}"
-pmem=${MD_PMEM:-/mnt/pmem}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp" "$pmem"/smoke.*' EXIT
-failed=0
-
-ok()
-{
-	echo "ok $1"
-}
-
-not_ok()
-{
-	echo "not ok $1 - $2"
-	failed=1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/cases.sh"
+bin=$build/bench
 
 # pair TOOL SERVER-OPTION... -- CLIENT-OPTION...; sets $client and $server, their exit
 # codes. What they said is in $tmp.
