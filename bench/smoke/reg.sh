@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154 # of cases.sh
 set -euo pipefail
 
+# shellcheck source=bench/smoke/cases.sh
 . "$(dirname "${BASH_SOURCE[0]}")/cases.sh"
 reg=$build/bench/md_reg
 file=$pmem/smoke_reg
@@ -111,4 +112,4 @@ sizes__too_large__left_out_with_a_word
 memory__1M__counted_and_the_control_seen
 options__bad__exit_2
 refused__each_library__a_row
-exit $failed
+exit "$failed"
