@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "must.h"
+#include "number.h"
 #include "options.h"
 #include "sample.h"
 
@@ -72,72 +73,19 @@ const char *peer_kind_str(enum peer_kind kind)
 	return peer_kinds[kind];
 }
 
-static __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *why, ...)
-{
-	va_list ap;
-
-	va_start(ap, why);
-	vwarnx(why, ap);
-	va_end(ap);
-	fputs("Try --help.\n", stderr);
-	exit(EXIT_USAGE);
-}
-
-static uint64_t number(const char *option, const char *text, char **end)
-{
-	uint64_t value;
-
-	errno = 0;
-	value = strtoull(text, end, 10);
-	if (errno || *end == text || *text == '-')
-		refuse("--%s=%s: not a number", option, text);
-	return value;
-}
-
 static unsigned int count(const char *option, const char *text, unsigned int min, unsigned int max)
 {
-	char *end;
-	uint64_t value = number(option, text, &end);
-
-	if (*end || value < min || value > max)
-		refuse("--%s=%s: not a number from %u to %u", option, text, min, max);
-	return (unsigned int)value;
-}
-
-static int shift_of(char unit)
-{
-	switch (unit) {
-	case 'K':
-		return 10;
-	case 'M':
-		return 20;
-	case 'G':
-		return 30;
-	default:
-		return 0;
-	}
+	return (unsigned int)number(option, text, min, max);
 }
 
 static void parse_axis(struct options *o, enum axis axis, const char *text)
 {
 	struct axis_values *v = &o->axis[axis];
+	char option[16];
 
-	*v = (struct axis_values){ .named = true };
-	do {
-		char *end;
-		uint64_t value = number(axes[axis].name, text, &end);
-
-		if (axis == AXIS_BYTES && shift_of(*end))
-			value <<= shift_of(*end++);
-		if ((*end && *end != ',') || value < axes[axis].min || value > axes[axis].max)
-			refuse("--%s: not from %llu to %llu: %s", axes[axis].name,
-			       (unsigned long long)axes[axis].min,
-			       (unsigned long long)axes[axis].max, text);
-		if (v->count == VALUES_MAX)
-			refuse("--%s: more than %d values", axes[axis].name, VALUES_MAX);
-		v->value[v->count++] = value;
-		text = *end ? end + 1 : NULL;
-	} while (text);
+	snprintf(option, sizeof(option), "--%s", axes[axis].name);
+	v->named = true;
+	v->count = (int)numbers(option, text, axes[axis].min, axes[axis].max, v->value, VALUES_MAX);
 }
 
 static int kind(const char *option, const char *text, const char *const *names, int n)
@@ -183,13 +131,13 @@ static void take(struct options *o, int option)
 		o->breaker = kind("breaker", optarg, breaker_kinds, BREAKER_TRUNCATE + 1);
 		break;
 	case 'c':
-		o->count = count("count", optarg, 1, 1000000);
+		o->count = count("--count", optarg, 1, 1000000);
 		break;
 	case 'm':
-		o->budget_ms = count("budget", optarg, 1, 60000);
+		o->budget_ms = count("--budget", optarg, 1, 60000);
 		break;
 	case 't':
-		o->apart_ms = count("apart", optarg, 0, 60000);
+		o->apart_ms = count("--apart", optarg, 0, 60000);
 		break;
 	case 's':
 		sample_open(optarg);

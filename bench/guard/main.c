@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "must.h"
+#include "number.h"
 #include "sample.h"
 #include "stats.h"
 
@@ -49,7 +50,7 @@ static const char usage[] =
 struct options {
 	const char *file;
 	enum md_provider provider;
-	unsigned int threads[LIST_MAX];
+	uint64_t threads[LIST_MAX];
 	int n;
 	unsigned int rounds;
 	unsigned int pairs;
@@ -168,46 +169,6 @@ static void run(const struct options *o, struct md_map *map, unsigned int thread
 
 /* ---- begin ------------------------------------------------------------- */
 
-static __attribute__((noreturn)) void refuse(const char *why)
-{
-	warnx("%s", why);
-	fputs("Try --help.\n", stderr);
-	exit(EXIT_USAGE);
-}
-
-static unsigned int number(const char *text, char **end, unsigned int max)
-{
-	unsigned long value = strtoul(text, end, 10);
-
-	if (*end == text || *text == '-' || value < 1 || value > max)
-		refuse("a number is missing, or too small, or too large");
-	return (unsigned int)value;
-}
-
-static unsigned int only_number(const char *text, unsigned int max)
-{
-	char *end;
-	unsigned int value = number(text, &end, max);
-
-	if (*end)
-		refuse("there is something after a number");
-	return value;
-}
-
-static void parse_threads(struct options *o, char *text)
-{
-	o->n = 0;
-	for (;;) {
-		if (o->n == LIST_MAX)
-			refuse("too many values for --threads");
-		o->threads[o->n++] = number(text, &text, THREADS_MAX);
-		if (!*text)
-			break;
-		if (*text++ != ',')
-			refuse("--threads wants numbers with commas between them");
-	}
-}
-
 static void parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -232,13 +193,14 @@ static void parse(struct options *o, int argc, char **argv)
 			o->provider = MD_PROVIDER_FCNTL;
 			break;
 		case 't':
-			parse_threads(o, optarg);
+			o->n = (int)numbers("--threads", optarg, 1, THREADS_MAX, o->threads,
+					    LIST_MAX);
 			break;
 		case 'r':
-			o->rounds = only_number(optarg, ROUNDS_MAX);
+			o->rounds = (unsigned int)number("--rounds", optarg, 1, ROUNDS_MAX);
 			break;
 		case 'p':
-			o->pairs = only_number(optarg, 1000000000);
+			o->pairs = (unsigned int)number("--pairs", optarg, 1, 1000000000);
 			break;
 		case 's':
 			sample_open(optarg);
@@ -292,7 +254,7 @@ int main(int argc, char **argv)
 	setlinebuf(stdout);
 	printf("%-7s %6s %9s %9s %6s\n", "threads", "pinned", "pair/ns", "rmw2/ns", "ratio");
 	for (int i = 0; i < o.n; i++)
-		run(&o, map, o.threads[i]);
+		run(&o, map, (unsigned int)o.threads[i]);
 	MD_MUST(!md_unmap(map) && !md_close(ctx));
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "must.h"
+#include "number.h"
 #include "sample.h"
 
 #define DEFAULT_PORT "18515" /* these are perftest's */
@@ -74,33 +75,13 @@ static const struct option long_options[] = {
 	{},
 };
 
-static uint32_t number(const char *text, const char *option, uint32_t min, uint32_t max)
+static void set_sizes(struct plan *plan, const char *option, const char *text, unsigned int room)
 {
-	unsigned long n;
-	char *end;
+	uint64_t sizes[PLAN_SIZES];
 
-	errno = 0;
-	n = strtoul(text, &end, 0);
-	if (errno || end == text || *end || *text == '-' || n < min || n > max)
-		errx(EXIT_USAGE, "%s wants a number from %u to %u, not '%s'", option, min, max,
-		     text);
-	return n;
-}
-
-static void add_size(struct plan *plan, const char *text, const char *option)
-{
-	if (plan->n_sizes == PLAN_SIZES)
-		errx(EXIT_USAGE, "at most %d sizes can be measured at once", PLAN_SIZES);
-	plan->sizes[plan->n_sizes++] = number(text, option, 1, PLAN_SIZE_MAX);
-}
-
-static void set_sizes(struct plan *plan, char *list)
-{
-	char *text;
-
-	plan->n_sizes = 0;
-	while ((text = strsep(&list, ",")))
-		add_size(plan, text, "--sizes");
+	plan->n_sizes = numbers(option, text, 1, PLAN_SIZE_MAX, sizes, room);
+	for (uint32_t i = 0; i < plan->n_sizes; i++)
+		plan->sizes[i] = (uint32_t)sizes[i];
 }
 
 static void set_all_sizes(struct plan *plan)
@@ -175,32 +156,31 @@ static void set_option(struct options *opt, int c)
 		plan->persist = true;
 		break;
 	case 's':
-		plan->n_sizes = 0;
-		add_size(plan, optarg, "-s");
+		set_sizes(plan, "-s", optarg, 1);
 		break;
 	case 'a':
 		set_all_sizes(plan);
 		break;
 	case OPT_SIZES:
-		set_sizes(plan, optarg);
+		set_sizes(plan, "--sizes", optarg, PLAN_SIZES);
 		break;
 	case 'n':
-		plan->iters = number(optarg, "-n", MIN_ITERS, MAX_ITERS);
+		plan->iters = (uint32_t)number("-n", optarg, MIN_ITERS, MAX_ITERS);
 		break;
 	case 'q':
-		plan->qps = number(optarg, "-q", 1, PLAN_QPS);
+		plan->qps = (uint32_t)number("-q", optarg, 1, PLAN_QPS);
 		break;
 	case 't':
-		plan->depth = number(optarg, "-t", 1, MAX_DEPTH);
+		plan->depth = (uint32_t)number("-t", optarg, 1, MAX_DEPTH);
 		break;
 	case 'd':
 		opt->device = optarg;
 		break;
 	case 'x':
-		opt->gid_index = number(optarg, "-x", 0, 65535);
+		opt->gid_index = (int)number("-x", optarg, 0, 65535);
 		break;
 	case 'p':
-		number(optarg, "-p", 1, 65535);
+		number("-p", optarg, 1, 65535);
 		opt->port = optarg;
 		break;
 	case OPT_SAMPLES:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "must.h"
+#include "number.h"
 #include "options.h"
 
 static const char usage[] =
@@ -32,64 +33,23 @@ static const char usage[] =
 	"Sizes for which there is no room are left out. Exits with 77 when what was asked for\n"
 	"does not exist here.\n";
 
-__attribute__((noreturn)) static void refuse(const char *what, const char *text)
-{
-	warnx("%s: %s; -h tells more", what, text);
-	exit(EXIT_USAGE);
-}
-
-static size_t parse_size(const char *text)
-{
-	static const char suffixes[] = "KMG";
-	const char *suffix;
-	unsigned long long n;
-	char *end;
-
-	n = strtoull(text, &end, 10);
-	suffix = *end ? strchr(suffixes, *end) : NULL;
-	if (suffix) {
-		unsigned int shift = 10 * (unsigned int)(suffix - suffixes + 1);
-
-		n = n > SIZE_MAX >> shift ? 0 : n << shift;
-		end++;
-	}
-	if (*text < '0' || *text > '9' || *end || !n || n % (size_t)sysconf(_SC_PAGESIZE))
-		refuse("not a size, or not of whole pages", text);
-	return n;
-}
-
 static void parse_sizes(struct options *opt, const char *text)
 {
-	char *list = strdup(text), *next = list, *item;
-
-	MUST(list);
-	opt->n_sizes = 0;
-	while ((item = strsep(&next, ","))) {
-		if (opt->n_sizes == SIZES_MAX)
-			refuse("too many sizes", text);
-		opt->sizes[opt->n_sizes++] = parse_size(item);
+	opt->n_sizes = numbers("--sizes", text, 1, UINT64_C(1) << 40, opt->sizes, SIZES_MAX);
+	for (size_t i = 0; i < opt->n_sizes; i++) {
+		if (opt->sizes[i] % (uint64_t)sysconf(_SC_PAGESIZE))
+			refuse("--sizes: not of whole pages: %s", text);
 	}
-	free(list);
-}
-
-static unsigned int parse_rounds(const char *text)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || !n || n > 1000)
-		refuse("rounds are 1 to 1000", text);
-	return (unsigned int)n;
 }
 
 static void check(struct options *opt)
 {
 	if (opt->memory && !opt->lease)
-		refuse("--memory", "needs --lease=FILE");
+		refuse("--memory needs --lease=FILE");
 	if (opt->memory && (opt->devdax || opt->tmpfs))
-		refuse("--memory", "is about leases only");
+		refuse("--memory is about leases only");
 	if (!opt->lease && !opt->devdax && !opt->tmpfs)
-		refuse("no memory to register", "--lease=FILE, --devdax=DEV, --tmpfs");
+		refuse("no memory to register: --lease=FILE, --devdax=DEV or --tmpfs");
 	if (!opt->n_sizes)
 		parse_sizes(opt, opt->memory ? "64M,256M,1G" : "64K,256K,1M,4M,16M,64M,256M,1G");
 }
@@ -125,7 +85,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 			parse_sizes(opt, optarg);
 			break;
 		case ROUNDS:
-			opt->rounds = parse_rounds(optarg);
+			opt->rounds = (unsigned int)number("--rounds", optarg, 1, 1000);
 			break;
 		case LEASE:
 			opt->lease = optarg;
@@ -153,6 +113,6 @@ void options_parse(struct options *opt, int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		refuse("what is this?", argv[optind]);
+		refuse("what is %s?", argv[optind]);
 	check(opt);
 }

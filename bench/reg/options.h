@@ -4,11 +4,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define SIZES_MAX 16
 
 struct options {
-	size_t sizes[SIZES_MAX]; /* multiples of the page size */
+	uint64_t sizes[SIZES_MAX]; /* multiples of the page size */
 	size_t n_sizes;
 	unsigned int rounds;
 	const char *lease;  /* FILE, or NULL */

@@ -171,7 +171,7 @@ with_breaks "md_lat send over breaks" md_lat --op=send -n 20000
 
 usage "--op=atomic" "--op is write, read or send" --op=atomic
 usage "--mem=paper" "--mem is anon" --mem=paper
-usage "-n 0" "-n wants a number" -n 0
+usage "-n 0" "-n wants numbers" -n 0
 usage "--persist for reads" "--persist is for write and send" --persist --op=read
 usage "bounce at the client" "bounce is for the server" --mem=bounce:x localhost
 
