@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -98,6 +99,17 @@ static unsigned int tries, starved, live, misuses;
 static uint16_t last_port = FIRST_PORT;
 static struct ibv_pd message_pd;
 
+/* With the lock: says where it was found. */
+static void note_misuse(bool is, int line)
+{
+	if (!is)
+		return;
+	misuses++;
+	printf("\n    fake_cm.c:%d: misuse ", line);
+}
+
+#define MISUSE(is) note_misuse(is, __LINE__)
+
 /* With the lock. */
 static bool fails(enum fake_cm_step step)
 {
@@ -138,7 +150,7 @@ static void complete(struct ibv_cq *ibv, uint64_t wr_id, enum ibv_wc_status stat
 	const uint64_t one = 1;
 
 	if (cq->count == SLOTS) {
-		misuses++;
+		MISUSE(true);
 		return;
 	}
 	cq->wc[(cq->first + cq->count++) % SLOTS] =
@@ -147,7 +159,7 @@ static void complete(struct ibv_cq *ibv, uint64_t wr_id, enum ibv_wc_status stat
 		return;
 	cq->armed = false;
 	cq->untaken++;
-	misuses += write(ibv->channel->fd, &one, sizeof(one)) != sizeof(one);
+	MISUSE(write(ibv->channel->fd, &one, sizeof(one)) != sizeof(one));
 }
 
 static int poll_cq(struct ibv_cq *ibv, int n, struct ibv_wc *wc)
@@ -316,7 +328,7 @@ int ibv_destroy_comp_channel(struct ibv_comp_channel *ibv)
 
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < CQS; i++)
-		misuses += !!channel->cq[i];
+		MISUSE(!!channel->cq[i]);
 	live--;
 	close(ibv->fd);
 	free(channel);
@@ -360,7 +372,7 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 	struct fake_cq *cq = (struct fake_cq *)ibv;
 
 	pthread_mutex_lock(&lock);
-	misuses += cq->unacked;
+	MISUSE(cq->unacked);
 	*cq_place(ibv->channel, cq) = NULL;
 	live--;
 	free(cq);
@@ -372,6 +384,7 @@ int ibv_get_cq_event(struct ibv_comp_channel *ibv, struct ibv_cq **cq, void **cq
 {
 	struct fake_comp_channel *channel = (struct fake_comp_channel *)ibv;
 	uint64_t count;
+	int err = -1;
 
 	if (read(ibv->fd, &count, sizeof(count)) != sizeof(count))
 		return -1;
@@ -385,10 +398,13 @@ int ibv_get_cq_event(struct ibv_comp_channel *ibv, struct ibv_cq **cq, void **cq
 		of->unacked++;
 		*cq = &of->ibv;
 		*cq_context = of->ibv.cq_context;
+		err = 0;
 		break;
 	}
 	pthread_mutex_unlock(&lock);
-	return 0;
+	if (err) /* a test has made it readable */
+		errno = EAGAIN;
+	return err;
 }
 
 void ibv_ack_cq_events(struct ibv_cq *ibv, unsigned int n)
@@ -455,9 +471,9 @@ static void update(struct fake_channel *channel)
 	uint64_t count = 1;
 
 	if (raise && !channel->raised)
-		misuses += write(channel->rdma.fd, &count, sizeof(count)) != sizeof(count);
+		MISUSE(write(channel->rdma.fd, &count, sizeof(count)) != sizeof(count));
 	if (!raise && channel->raised)
-		misuses += read(channel->rdma.fd, &count, sizeof(count)) != sizeof(count);
+		MISUSE(read(channel->rdma.fd, &count, sizeof(count)) != sizeof(count));
 	channel->raised = raise;
 }
 
@@ -549,7 +565,7 @@ void rdma_destroy_event_channel(struct rdma_event_channel *rdma)
 
 	pthread_mutex_lock(&lock);
 	TAILQ_FOREACH(id, &ids, ids)
-		misuses += id->rdma.channel == rdma;
+		MISUSE(id->rdma.channel == rdma);
 	while ((event = TAILQ_FIRST(&channel->events))) {
 		TAILQ_REMOVE(&channel->events, event, events);
 		free(event);
@@ -640,7 +656,7 @@ static void drop_events(struct fake_id *id)
 
 static void free_id(struct fake_id *id)
 {
-	misuses += id->unacked || id->rdma.qp;
+	MISUSE(id->unacked || id->rdma.qp);
 	if (id->state == CONNECTED)
 		disconnect(id);
 	else
@@ -779,7 +795,7 @@ int rdma_connect(struct rdma_cm_id *rdma, struct rdma_conn_param *param)
 	pthread_mutex_lock(&lock);
 	failed = fails(FAKE_CM_CONNECT);
 	if (!id->timed)
-		misuses++;
+		MISUSE(true);
 	if (!failed) {
 		id->state = CONNECTING;
 		listener = find_listener(rdma->route.addr.dst_sin.sin_port);
@@ -800,7 +816,7 @@ int rdma_accept(struct rdma_cm_id *rdma, struct rdma_conn_param *param)
 	(void)param;
 	pthread_mutex_lock(&lock);
 	if (!id->timed)
-		misuses++;
+		MISUSE(true);
 	if (fails(FAKE_CM_ACCEPT))
 		error = errno;
 	else if (!id->other)
