@@ -96,12 +96,12 @@ with_breaks()
 {
 	local name=$1 tool=$2 breaker
 	shift 2
+	: >"$tmp/client"
 	(
-		# Not before there is a lease, and on until the client is surely at work.
-		until grep -q state=live /proc/fs/mapdirect; do
+		until grep -q '#bytes' "$tmp/client"; do # the client is at work
 			sleep 0.05
 		done
-		for pause in 0.2 0.2 0.3 0.4 0.5; do
+		for pause in 0.05 0.2 0.3 0.4; do
 			sleep "$pause"
 			fallocate -p -o 0 -l 4096 "$pmem/smoke.lease" 2>/dev/null
 		done

@@ -80,6 +80,7 @@ static void play_acquire(bool *damage)
 
 	holder_file(&h, suite_fs[0], "leased", LENGTH);
 	holder_anchor(&h, 0, LENGTH);
+	CHECK(!madvise(h.anchor, h.length, MADV_POPULATE_WRITE));
 	CHECK(race_start(&r, &h, STEP_ARM_LATE));
 	breaker_start(&b, truncate_to_zero, h.path);
 	CHECK(breaker_waits(&b, ARRIVAL_MS));
@@ -91,8 +92,11 @@ static void play_acquire(bool *damage)
 	CHECK(!unlink(h.path));
 }
 
-/* A reflink that comes when the lease is armed, and the pages are not pinned yet. */
-#define STEP_PIN 13
+/*
+ * A reflink that comes when the lease is armed, and the pages, which were not mapped and
+ * had to be faulted in, are not pinned yet.
+ */
+#define STEP_PIN 18
 
 /* Damage: a lease that is in a break is given as a good one, and can be mapped. */
 static void play_acquire_broken(bool *damage)

@@ -168,6 +168,9 @@ static void fault_in__huge_page__one_fault_for_it(void)
 	there = 1;
 	fault_force("mincore", 4, EAGAIN); /* of both huge pages, to allocate and of the anchor */
 	CU_ASSERT_EQUAL(pages_faulted_in(), 2 * HUGE / PAGE);
+	fault_force("madvise POPULATE_WRITE", 1, EHWPOISON);
+	CU_ASSERT_PTR_NULL(md_map(ctx, file, 0, HUGE, NULL));
+	ASSERT_FAILED(EHWPOISON, "cannot fault in the pages");
 }
 
 static void anchor__cannot_be_mapped__says_why(void)
