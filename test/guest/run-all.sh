@@ -138,16 +138,6 @@ boot_pair()
 	ended "$name" "$status"
 }
 
-# boot_bench: the benchmarks, a little of each
-boot_bench()
-{
-	local status=0
-
-	bash test/vm/run.sh "${kernel[@]}" --time 600 --pmem-size 2G --devdax-size 1G -- \
-		bash bench/smoke/all.sh "$PWD/build/release" || status=$?
-	ended bench "$status"
-}
-
 while (($#)); do
 	case $1 in
 	--quick)	options=(--quick) ;;
@@ -190,7 +180,6 @@ else
 		boot warned 600 --allow-kernel-line "$warning" -- "${warned[@]}"
 	if ((!${#options[@]})); then
 		boot large 900 --pmem-size 4G -- "${large[@]}"
-		boot_bench
 		boot_pair link 600 bash test/guest/link.sh build/release/examples
 		boot_pair link_log 600 bash test/guest/link_log.sh build/release/examples
 		boot_pair recall_link 600 bash test/guest/recall_link.sh build/release/test/guest
