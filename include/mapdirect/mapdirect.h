@@ -923,7 +923,8 @@ struct md_timeline {
  * CLOCK_MONOTONIC nanoseconds; 0: not reached.
  * @peer:   who; once it is closed, the handle may become another's
  * @told:   RECALL was handed to its connection
- * @acked:  it has said that it posts nothing new
+ * @acked:  it has said that it posts nothing new, by the same message as @done if
+ *          nothing was under way
  * @done:   it has said that all its work has completed
  * @fenced: it was not waited for any longer, and its queue pairs were set to ERR
  */

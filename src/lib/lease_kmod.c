@@ -81,7 +81,8 @@ static int populate(const struct md__range *range, char *addr, size_t length)
 /*
  * Did a fault at @addr map the whole chunk as one huge page? In a mapping in which
  * nobody else faults, the last page shows it. If not, or if this cannot be told, the
- * rest is gone through page by page: that takes as long for pages that are there.
+ * rest is gone through page by page: that takes as long for pages that are there. Who
+ * may not ask (mincore(2)) hears yes; then the module faults in what is missing.
  */
 static bool is_huge(char *addr)
 {

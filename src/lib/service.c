@@ -221,6 +221,7 @@ static void take_turn(struct md_context *ctx, int timeout)
 
 	now = collect(ctx, timeout);
 	md__carriers_turn(ctx, now);
+	md__events_tell(ctx);
 	md__peers_turn(ctx, now);
 	md__events_tell(ctx);
 	first = md__carriers_timer(ctx);
@@ -245,13 +246,18 @@ static void take_turn(struct md_context *ctx, int timeout)
 	pthread_mutex_unlock(&ctx->list_lock);
 }
 
-/* Another one is wanted where the answer is true. */
+/*
+ * Another one is wanted where the answer is true. The application's md_peer_ops may
+ * serve a context of its own in it.
+ */
 static bool turn(struct md_context *ctx, int timeout)
 {
+	struct md_context *outer = serving;
+
 	ctx->again = false;
 	serving = ctx;
 	take_turn(ctx, timeout);
-	serving = NULL;
+	serving = outer;
 	return ctx->again;
 }
 
