@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bare.h"
 #include "child.h"
 #include "holder.h"
+#include "mem.h"
 #include "must.h"
 #include "row.h"
 #include "sample.h"
@@ -209,18 +208,12 @@ static void print_row(const struct row *row, const struct round *rounds)
 
 /* ---- run --------------------------------------------------------------- */
 
+/* If it is as long already, the blocks that it has will do. */
 static int open_file(const char *path, uint64_t bytes)
 {
-	struct stat st;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = mem_file(path, bytes);
 
-	if (fd < 0 || fstat(fd, &st))
-		err(1, "cannot open %s", path);
-	if (!S_ISREG(st.st_mode))
-		errx(1, "%s is not a regular file", path);
-	/* If it is as long already, the blocks that it has will do. */
-	if ((uint64_t)st.st_size != bytes && ftruncate(fd, (off_t)bytes))
-		err(1, "cannot make %s %llu bytes long", path, (unsigned long long)bytes);
+	MUST(!ftruncate(fd, (off_t)bytes));
 	return fd;
 }
 

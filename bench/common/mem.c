@@ -57,7 +57,7 @@ static char *new_anon(size_t length)
 	return addr;
 }
 
-static int open_file(const char *path, size_t length)
+int mem_file(const char *path, size_t length)
 {
 	struct stat st;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -93,7 +93,7 @@ static void open_lease(struct mem *m, const char *path, struct md_context *ctx)
 {
 	const struct md_map_attr attr = { .size = sizeof(attr),
 					  .flags = MD_MAP_ALLOCATE | MD_MAP_RESTORE };
-	int fd = open_file(path, m->length), tries = 0;
+	int fd = mem_file(path, m->length), tries = 0;
 
 	do
 		m->map = md_map(ctx, fd, 0, m->length, &attr);
@@ -126,7 +126,7 @@ static void open_devdax(struct mem *m, const char *path)
 
 static char *map_dax_file(const char *path, size_t length)
 {
-	int fd = open_file(path, length);
+	int fd = mem_file(path, length);
 	char *addr = map_shared(path, fd, length, MAP_SHARED_VALIDATE | MAP_SYNC);
 
 	close(fd);

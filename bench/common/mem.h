@@ -46,6 +46,9 @@ int mem_parse(const char *text, struct mem_spec *spec);
 
 const char *mem_kind_str(enum mem_kind kind);
 
+/* A regular file, made, or grown to @length, if need be. */
+int mem_file(const char *path, size_t length);
+
 /*
  * A file is made, or grows to @length, which is at most what a device has. @ctx is
  * for a lease, and may be NULL for the others. Ends the program when that fails.
