@@ -283,8 +283,6 @@ static int send_message(void *arg, const void *message, size_t length)
 	/* To the peer it is lost now, but nobody else knows. */
 	if (saved != EAGAIN)
 		ask_to_close(carrier);
-	else
-		md__service_wake(carrier->ctx);
 	errno = saved;
 	return -1;
 }
@@ -308,10 +306,6 @@ static void poll_all(struct md__carrier *carrier)
 			if (carrier->state == MD__CARRIER_UP && carrier->peer)
 				md__peer_take(carrier->peer, message, length);
 			break;
-		case MD__CONN_ROOM:
-			if (carrier->peer)
-				md__peer_has_room(carrier->peer);
-			break;
 		case MD__CONN_BROKEN:
 			conn_failed(carrier, ECONNRESET, "the connection has failed");
 			return;
@@ -329,7 +323,7 @@ static void take_completions(struct md__carrier *carrier)
 	poll_all(carrier);
 	if (!carrier->conn)
 		return;
-	md__conn_arm(carrier->conn, carrier->state == MD__CARRIER_CLOSING);
+	md__conn_arm(carrier->conn);
 	poll_all(carrier);
 }
 
@@ -471,13 +465,8 @@ static void turn(struct md__carrier *carrier, uint64_t now)
 			conn_failed(carrier, ETIMEDOUT, "there was no answer");
 		break;
 	case MD__CARRIER_CLOSING:
-		take_completions(carrier);
-		if (carrier->conn && (late || md__conn_is_idle(carrier->conn)))
+		if (late || md__conn_is_idle(carrier->conn))
 			end_close(carrier);
-		break;
-	case MD__CARRIER_UP:
-		if (atomic_load(&carrier->conn->refused))
-			take_completions(carrier);
 		break;
 	default:
 		break;

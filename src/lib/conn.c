@@ -109,9 +109,21 @@ void md__conn_destroy(struct md__conn *c)
 	rdma_destroy_id(c->id);
 }
 
-static bool has_room(const struct md__conn *c)
+/* Count the sends that have ended. -1: one of them has failed. Any thread. */
+static int reap(struct md__conn *c)
 {
-	return atomic_load(&c->sent) - atomic_load(&c->completed) < MD__CONN_SENDS;
+	struct ibv_wc wc;
+	int n;
+
+	while ((n = ibv_poll_cq(c->send_cq, 1, &wc)) > 0) {
+		if (wc.status != IBV_WC_SUCCESS)
+			break;
+		atomic_fetch_add(&c->completed, 1);
+	}
+	if (!n)
+		return 0;
+	errno = ECONNRESET;
+	return -1;
 }
 
 int md__conn_send(struct md__conn *c, const void *message, size_t length)
@@ -129,13 +141,12 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length)
 	};
 	struct ibv_send_wr *bad;
 
-	/* In this order: who completes one looks at it afterwards. */
-	atomic_store(&c->refused, true);
-	if (!has_room(c)) {
+	if (reap(c))
+		return -1;
+	if (n - atomic_load(&c->completed) >= MD__CONN_SENDS) {
 		errno = EAGAIN;
 		return -1;
 	}
-	atomic_store(&c->refused, false);
 	memcpy(send_slot(c, n), message, length);
 	atomic_store(&c->sent, n + 1);
 	errno = ibv_post_send(c->id->qp, &wr, &bad);
@@ -145,12 +156,13 @@ int md__conn_send(struct md__conn *c, const void *message, size_t length)
 	return -1;
 }
 
-bool md__conn_is_idle(const struct md__conn *c)
+bool md__conn_is_idle(struct md__conn *c)
 {
-	return atomic_load(&c->sent) == atomic_load(&c->completed);
+	ibv_req_notify_cq(c->send_cq, 0);
+	return reap(c) || atomic_load(&c->sent) == atomic_load(&c->completed);
 }
 
-void md__conn_arm(struct md__conn *c, bool sends)
+void md__conn_arm(struct md__conn *c)
 {
 	struct ibv_cq *cq;
 	void *context;
@@ -158,22 +170,6 @@ void md__conn_arm(struct md__conn *c, bool sends)
 	while (!ibv_get_cq_event(c->channel, &cq, &context))
 		ibv_ack_cq_events(cq, 1);
 	ibv_req_notify_cq(c->recv_cq, 0);
-	if (sends || atomic_load(&c->refused))
-		ibv_req_notify_cq(c->send_cq, 0);
-}
-
-/* Sends that have ended. Negative: one of them has failed. */
-static int reap(struct md__conn *c)
-{
-	struct ibv_wc wc;
-	int n;
-
-	while ((n = ibv_poll_cq(c->send_cq, 1, &wc)) > 0) {
-		if (wc.status != IBV_WC_SUCCESS)
-			return -1;
-		atomic_fetch_add(&c->completed, 1);
-	}
-	return n;
 }
 
 enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_t *length)
@@ -184,10 +180,6 @@ enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_
 	if (c->taken >= 0 && post_recv(c, c->taken))
 		return MD__CONN_BROKEN;
 	c->taken = -1;
-	if (reap(c))
-		return MD__CONN_BROKEN;
-	if (has_room(c) && atomic_exchange(&c->refused, false))
-		return MD__CONN_ROOM;
 	n = ibv_poll_cq(c->recv_cq, 1, &wc);
 	if (!n)
 		return MD__CONN_NOTHING;

@@ -23,23 +23,21 @@ struct md__conn {
 	struct rdma_cm_id *id;
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *recv_cq;
-	struct ibv_cq *send_cq; /* nobody is woken when a message has arrived there */
+	struct ibv_cq *send_cq; /* looked at by who sends: nobody is woken for it */
 	struct ibv_mr *mr;
 	uint8_t *buf; /* receives, then sends */
 
 	int taken; /* the receive slot whose message was given out, or -1 */
 
 	/* Sends complete in their order. */
-	atomic_uint sent;      /* counted by who sends */
-	atomic_uint completed; /* counted by who polls */
-	atomic_bool refused;   /* a send found no room, and waits to be told of some */
+	atomic_uint sent;
+	atomic_uint completed;
 };
 
 /* What md__conn_poll() has found. */
 enum md__conn_news {
 	MD__CONN_NOTHING,
 	MD__CONN_MESSAGE, /* valid until the next md__conn_poll() */
-	MD__CONN_ROOM,	  /* there is room again for what was refused */
 	MD__CONN_BROKEN,
 };
 
@@ -55,14 +53,11 @@ void md__conn_destroy(struct md__conn *c);
 /* 0, or -1: EAGAIN when there is no room. One thread at a time. */
 int md__conn_send(struct md__conn *c, const void *message, size_t length);
 
-/* Has everything that was sent arrived? */
-bool md__conn_is_idle(const struct md__conn *c);
+/* Has everything that was sent arrived, or will not? If it is yet to, the channel tells. */
+bool md__conn_is_idle(struct md__conn *c);
 
-/*
- * Take the notifications of the channel, and ask for the next one; poll after it. Of
- * @sends that end it tells as well, as long as one was refused also without being asked.
- */
-void md__conn_arm(struct md__conn *c, bool sends);
+/* Take the notifications of the channel, and ask for the next message's; poll after it. */
+void md__conn_arm(struct md__conn *c);
 
 enum md__conn_news md__conn_poll(struct md__conn *c, const void **message, size_t *length);
 

@@ -448,14 +448,6 @@ int md_peer_input(struct md_peer *peer, const void *bytes, size_t length)
 	return md__peer_take(peer, bytes, length);
 }
 
-void md__peer_has_room(struct md_peer *peer)
-{
-	pthread_mutex_lock(&peer->lock);
-	peer->retry_at = 0;
-	pthread_mutex_unlock(&peer->lock);
-	md__peer_send(peer);
-}
-
 /* ---- connections -------------------------------------------------------- */
 
 /* Its name: the application may close it, and so may rdma_cm(7). */

@@ -114,7 +114,6 @@ int md__peer_take(struct md_peer *peer, const void *bytes, size_t length);
 void md__peer_lost(struct md_peer *peer, int error, const char *why);
 void md__peer_unreached(struct md_peer *peer, int error, const char *why);
 void md__peer_refused(struct md_peer *peer, enum md__wire_error code, uint8_t major, uint8_t minor);
-void md__peer_has_room(struct md_peer *peer);
 /* The name of its adapter, NULL: it stays. With the lock. */
 void md__peer_set_adapter(struct md_peer *peer, const struct ibv_context *verbs);
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -1075,7 +1076,59 @@ static void message__no_room__sent_when_there_is(void)
 	recall_one();
 }
 
+static void let_arrive(void)
+{
+	fake_cm_notify = NULL;
+	fake_cm_stall(false);
+}
+
+static void message__comes_as_a_notification_is_asked_for__taken(void)
+{
+	struct md_grant *first, *second;
+	atomic_bool stop = false;
+	struct md_event *event;
+	pthread_t thread;
+
+	connect_both();
+	grant_one();
+	run_ms(20);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first = md_grant(here_peer, mr, "first"));
+	pump();
+	fake_cm_stall(true);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(second = md_grant(here_peer, mr, "second"));
+	pump();
+	if (!threaded) {
+		fake_cm_notify = let_arrive;
+		CU_ASSERT_EQUAL(md_process(there), 0);
+		CU_ASSERT_PTR_NULL(fake_cm_notify);
+		/* It will not be notified of. */
+		for (int i = 0; i < 2; i++) {
+			CU_ASSERT_EQUAL_FATAL(md_get_event(there, &event, 0), 0);
+			CU_ASSERT_EQUAL(event->type, MD_EVENT_GRANTED);
+			md_ack_event(event);
+		}
+	}
+	fake_cm_stall(false);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_there, &stop), 0);
+	CU_ASSERT_EQUAL(md_recall(first), 0);
+	CU_ASSERT_EQUAL(md_recall(second), 0);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	recall_one();
+}
+
 /* ---- the end -------------------------------------------------------------------------------- */
+
+/* Who closes hears of the arrival, and does not wait for its patience to end. */
+static void expect_told(void)
+{
+	struct pollfd pfd = { .fd = md_fd(there), .events = POLLIN };
+
+	CU_ASSERT_EQUAL(md_process(there), 0);
+	CU_ASSERT_EQUAL(poll(&pfd, 1, 0), 0);
+	fake_cm_stall(false);
+	CU_ASSERT_EQUAL(poll(&pfd, 1, 0), 1);
+}
 
 static void close__last_message_is_under_way__arrives(void)
 {
@@ -1087,6 +1140,8 @@ static void close__last_message_is_under_way__arrives(void)
 	there_peer = NULL;
 	run_ms(100);
 	CU_ASSERT_EQUAL(fake_cm_connected(), 1);
+	if (!threaded)
+		expect_told();
 	fake_cm_stall(false);
 	pass_end(ctx, MD_EVENT_PEER_CLOSED, 0, "ended");
 	recall_one();
@@ -1261,6 +1316,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(accept__event_after_the_close__stays_closed),
 	UNIT_CASE(message__step_fails__connects_again),
 	UNIT_CASE(message__no_room__sent_when_there_is),
+	UNIT_CASE(message__comes_as_a_notification_is_asked_for__taken),
 	UNIT_CASE(close__last_message_is_under_way__arrives),
 	UNIT_CASE(close__last_message_does_not_arrive__ends_after_a_while),
 	UNIT_CASE(close__connection_breaks_meanwhile__ends),

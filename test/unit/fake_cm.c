@@ -87,6 +87,7 @@ struct failure {
 };
 
 void (*fake_cm_request)(void *data, uint8_t *length);
+void (*fake_cm_notify)(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_channel) channels = TAILQ_HEAD_INITIALIZER(channels);
@@ -184,6 +185,8 @@ static int req_notify_cq(struct ibv_cq *ibv, int solicited_only)
 	int error = 0;
 
 	(void)solicited_only;
+	if (fake_cm_notify)
+		fake_cm_notify();
 	pthread_mutex_lock(&lock);
 	if (fails(FAKE_CM_NOTIFY))
 		error = errno;

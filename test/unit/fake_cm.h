@@ -71,6 +71,9 @@ void fake_cm_remove_device(void);
 /* Calls this with the private data of each request, which it may change. */
 extern void (*fake_cm_request)(void *data, uint8_t *length);
 
+/* Is called when a notification is asked for, just before it would be given. */
+extern void (*fake_cm_notify)(void);
+
 /* How often somebody began to connect; how many are connected now. */
 unsigned int fake_cm_tries(void);
 unsigned int fake_cm_connected(void);
