@@ -189,6 +189,22 @@ void canary_take(const char *fs, const struct extents *freed)
 			   (unsigned long long)(want - got), (unsigned long long)want);
 }
 
+void canary_owner(const char *fs, const struct extents *freed, char *path, size_t size)
+{
+	struct extents has;
+	struct stat st;
+
+	for (unsigned int i = 0; i < CANARY_MAX; i++) {
+		canary_path(path, size, fs, i);
+		if (stat(path, &st))
+			continue;
+		extents_of(&has, path);
+		if (extents_common(&has, freed))
+			return;
+	}
+	suite_fail(__FILE__, __LINE__, "no canary owns any of the blocks");
+}
+
 uint64_t bytes_not(const char *path, off_t offset, size_t length, unsigned char byte)
 {
 	static unsigned char data[1 << 20];

@@ -39,6 +39,9 @@ void canary_take(const char *fs, const struct extents *freed);
  */
 uint64_t canary_try(const char *fs, const struct extents *freed);
 
+/* The path of the first of them that owns some of these blocks. */
+void canary_owner(const char *fs, const struct extents *freed, char *path, size_t size);
+
 /* How many bytes of the canaries on fs are not what they were. */
 uint64_t canary_changed(const char *fs);
 
