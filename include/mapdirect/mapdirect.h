@@ -319,7 +319,7 @@ enum md_provider md_map_provider(const struct md_map *map);
  * A use brackets CPU loads and stores in the mapping, reading lkey and rkey,
  * and work requests from before posting until the completion was polled. While
  * it is open the lease stays, unless it is open for longer than the drain
- * budget of a break. No lock, no system call.
+ * budget of a break. No lock, no system call; not from a signal handler.
  *
  * errno: EINVAL (no map), EAGAIN (no lease now: retry after MD_EVENT_RESTORED),
  * ESTALE (lost), ECHILD.
@@ -330,7 +330,7 @@ int md_map_get(struct md_map *map);
  * md_map_put - end a use; from any thread, once per successful md_map_get()
  * @map: a map
  *
- * Does not fail and keeps errno.
+ * Does not fail and keeps errno. Not from a signal handler.
  */
 void md_map_put(struct md_map *map);
 

@@ -2,29 +2,27 @@
 /* The guard of a map; guard.h says why it is right. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "barrier.h"
 #include "guard.h"
 
-static _Atomic int64_t *my_slot(struct md__guard *g)
+static struct md__guard_slot *my_slot(struct md__guard *g)
 {
-	static _Atomic unsigned int threads;
-	static _Thread_local unsigned int mine;
+	int n = md__thread_number_here ?: md__thread_number_take();
 
-	if (!mine)
-		mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) %
-			       MD__GUARD_SLOTS +
-		       1;
-	return &g->slot[mine - 1].uses;
+	return &g->slot[abs(n) - 1];
 }
 
-static void leave(struct md__guard *g)
+/* Other threads may be here at the same time: the addition of 0 is the barrier. */
+void md__guard_wake(struct md__guard *g)
 {
 	const uint64_t one = 1;
 	int saved = errno;
 
-	atomic_fetch_sub(my_slot(g), 1);
-	if (!atomic_load(&g->gate) || md__guard_uses(g))
+	atomic_fetch_add(&my_slot(g)->puts, 0);
+	if (md__guard_uses(g))
 		return;
 	/* A full eventfd counter (EAGAIN) is readable already. */
 	while (write(g->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
@@ -32,12 +30,43 @@ static void leave(struct md__guard *g)
 	errno = saved;
 }
 
+/* Locked instructions are right in a slot of the thread's own, too. */
+void md__guard_hold(struct md__guard *g)
+{
+	atomic_fetch_add(&my_slot(g)->gets, 1);
+}
+
+int md__guard_get_late(struct md__guard *g, int error)
+{
+	md__guard_put(g);
+	return error;
+}
+
+int md__guard_get_shared(struct md__guard *g)
+{
+	int error;
+
+	md__guard_hold(g);
+	error = atomic_load(&g->gate);
+	return error ? md__guard_get_late(g, error) : 0;
+}
+
+void md__guard_put_shared(struct md__guard *g)
+{
+	atomic_fetch_add(&my_slot(g)->puts, 1);
+	if (atomic_load(&g->gate))
+		md__guard_wake(g);
+}
+
 void md__guard_init(struct md__guard *g, int wake_fd)
 {
+	md__thread_numbers_prepare();
 	atomic_init(&g->gate, EAGAIN);
 	g->wake_fd = wake_fd;
-	for (int i = 0; i < MD__GUARD_SLOTS; i++)
-		atomic_init(&g->slot[i].uses, 0);
+	for (int i = 0; i < MD__THREAD_NUMBERS; i++) {
+		atomic_init(&g->slot[i].gets, 0);
+		atomic_init(&g->slot[i].puts, 0);
+	}
 }
 
 void md__guard_open(struct md__guard *g)
@@ -48,37 +77,16 @@ void md__guard_open(struct md__guard *g)
 void md__guard_shut(struct md__guard *g, int error)
 {
 	atomic_store(&g->gate, error);
-}
-
-int md__guard_get(struct md__guard *g)
-{
-	/* Without this look, callers that retry would keep the sum moving. */
-	int error = atomic_load_explicit(&g->gate, memory_order_relaxed);
-
-	if (error)
-		return error;
-	atomic_fetch_add(my_slot(g), 1);
-	error = atomic_load(&g->gate);
-	if (error)
-		leave(g);
-	return error;
-}
-
-void md__guard_hold(struct md__guard *g)
-{
-	atomic_fetch_add(my_slot(g), 1);
-}
-
-void md__guard_put(struct md__guard *g)
-{
-	leave(g);
+	md__barrier_all();
 }
 
 int64_t md__guard_uses(struct md__guard *g)
 {
-	int64_t sum = 0;
+	uint64_t gets = 0, puts = 0;
 
-	for (int i = 0; i < MD__GUARD_SLOTS; i++)
-		sum += atomic_load(&g->slot[i].uses);
-	return sum;
+	for (int i = 0; i < MD__THREAD_NUMBERS; i++)
+		puts += atomic_load(&g->slot[i].puts);
+	for (int i = 0; i < MD__THREAD_NUMBERS; i++)
+		gets += atomic_load(&g->slot[i].gets);
+	return (int64_t)(gets - puts);
 }

@@ -2,25 +2,25 @@
 /*
  * The guard of a map: counts its open uses and keeps new ones out in a break.
  *
- * Each thread counts in a slot of its own cache line (threads share a slot
- * only when there are more than MD__GUARD_SLOTS of them), and the gate's line
- * is written only when a break begins or ends. An open gate costs one atomic
- * addition and one load, no lock and no system call.
+ * Each thread counts in a slot of its own (thread_number.h) and cache line, and the
+ * gate's line is written only when a break begins or ends. An open gate costs two
+ * loads and a store: no lock, no locked instruction, no system call. The barrier that
+ * they lack is made by who shuts the gate, for all threads (barrier.h). Threads that
+ * share a slot count by locked instructions, which are barriers.
  *
  * Why a sum of zero can be trusted once the gate is shut:
- * - get() adds, then looks at the gate; the breaker shuts the gate, then looks
- *   at the slots; all four are sequentially consistent. Hence a get() that
- *   found the gate open has its addition in what the breaker reads.
- * - Of the uses that got in, a slot from then on only loses. A get() that lost
- *   the race adds and takes back in the same slot, so it can only make a slot
- *   look larger. Each slot read is therefore at least what is open in it when
- *   the reading ends, and so is the sum: an open use is never missed, however
- *   the reading interleaves with put().
- * - A put() may run in another thread than its get(): one slot then goes
- *   below zero, the sum stays right.
- * - No wake-up is lost: put() subtracts, then looks at the gate, the mirror
- *   image of the above. Of several last put() the one whose subtraction comes
- *   last reads a sum of zero and wakes.
+ * - get() adds one, then looks at the gate; the breaker shuts the gate, passes the barrier,
+ *   then looks at the slots. Where get() is when the barrier reaches its thread, it has
+ *   either added, and what the breaker reads has it, or its look comes after that
+ *   and finds the gate shut. Hence a get() that found the gate open has its addition in
+ *   what the breaker reads.
+ * - Gets and puts only grow, and all puts are read before any get. Hence what is read
+ *   of puts is at most, and of gets at least, what there was in between; and so an open
+ *   use is never missed, however the reading interleaves with get() and put(), whichever
+ *   thread does them. A get() that lost the race is one more get until it has put.
+ * - No wake-up is lost: put() adds, then looks at the gate, the mirror image of the
+ *   above. One that finds it shut passes a barrier of its own and adds up the slots: of
+ *   several last put() the one whose barrier comes last finds no use open and wakes.
  */
 #ifndef MD_LIB_GUARD_H
 #define MD_LIB_GUARD_H
@@ -28,11 +28,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define MD__GUARD_SLOTS 64
+#include "thread_number.h"
+
 #define MD__GUARD_LINE 64
 
 struct md__guard_slot {
-	_Alignas(MD__GUARD_LINE) _Atomic int64_t uses;
+	_Alignas(MD__GUARD_LINE) _Atomic uint64_t gets;
+	_Atomic uint64_t puts;
 };
 
 /*
@@ -43,7 +45,7 @@ struct md__guard_slot {
 struct md__guard {
 	_Alignas(MD__GUARD_LINE) _Atomic int gate; /* 0: open, else an errno */
 	int wake_fd;
-	struct md__guard_slot slot[MD__GUARD_SLOTS];
+	struct md__guard_slot slot[MD__THREAD_NUMBERS];
 };
 
 /**
@@ -70,16 +72,64 @@ void md__guard_open(struct md__guard *g);
  * @g:     the guard
  * @error: what md__guard_get() returns from now on, EAGAIN or ESTALE
  *
- * May change the errno of a gate that is shut.
+ * May change the errno of a gate that is shut. Takes some microseconds.
  */
 void md__guard_shut(struct md__guard *g, int error);
+
+/* What is not in a hurry of the two functions below: threads without a slot of their own, */
+int md__guard_get_shared(struct md__guard *g);
+void md__guard_put_shared(struct md__guard *g);
+/* a gate that was shut since the first look, whose errno is returned, */
+int md__guard_get_late(struct md__guard *g, int error);
+/* and one that is shut. */
+void md__guard_wake(struct md__guard *g);
+
+/* Only the calling thread, which looks at the gate next; the fence is for the compiler. */
+static inline void md__guard_count(_Atomic uint64_t *n)
+{
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
+			      memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/**
+ * md__guard_put - end a use, in any thread
+ *
+ * Keeps errno.
+ */
+static inline void md__guard_put(struct md__guard *g)
+{
+	int n = md__thread_number_here;
+
+	if (n <= 0) {
+		md__guard_put_shared(g);
+		return;
+	}
+	md__guard_count(&g->slot[n - 1].puts);
+	if (atomic_load(&g->gate))
+		md__guard_wake(g);
+}
 
 /**
  * md__guard_get - begin a use
  *
- * Returns 0, or the errno of the shut gate. Does not set errno.
+ * Returns 0, or the errno of the shut gate. Does not set errno. Not from a handler of a
+ * signal, which could come between the load and the store of the same thread.
  */
-int md__guard_get(struct md__guard *g);
+static inline int md__guard_get(struct md__guard *g)
+{
+	/* Without this look, callers that retry would keep the sum moving. */
+	int error = atomic_load_explicit(&g->gate, memory_order_relaxed);
+	int n = md__thread_number_here;
+
+	if (error)
+		return error;
+	if (n <= 0)
+		return md__guard_get_shared(g);
+	md__guard_count(&g->slot[n - 1].gets);
+	error = atomic_load(&g->gate);
+	return error ? md__guard_get_late(g, error) : 0;
+}
 
 /**
  * md__guard_hold - begin a use whatever the gate says
@@ -90,17 +140,11 @@ int md__guard_get(struct md__guard *g);
 void md__guard_hold(struct md__guard *g);
 
 /**
- * md__guard_put - end a use, in any thread
- *
- * Keeps errno.
- */
-void md__guard_put(struct md__guard *g);
-
-/**
  * md__guard_uses - how many uses are open
  *
- * With the gate shut: 0 means that none is open, and that what they wrote is
- * visible here. With the gate open it is an estimate.
+ * After md__guard_shut() has returned: 0 means that none is open, and that what they wrote is
+ * visible here. Before, it is an
+ * estimate.
  */
 int64_t md__guard_uses(struct md__guard *g);
 

@@ -306,16 +306,19 @@ int md__map_fail_gone(const struct md_map *map)
 			map->range.text);
 }
 
-int md_map_get(struct md_map *map)
+/* Apart, so that a use that is let in does not pay for it. */
+static __attribute__((noinline, cold)) int refuse_use(const struct md_map *map, int error)
 {
-	int err;
-
 	if (!map)
 		return md__fail(EINVAL, "md_map_get: no map");
-	err = md__guard_get(&map->guard);
-	if (!err)
-		return 0;
-	return err == ECHILD ? md__fail_forked() : md__map_fail_gone(map);
+	return error == ECHILD ? md__fail_forked() : md__map_fail_gone(map);
+}
+
+int md_map_get(struct md_map *map)
+{
+	int error = map ? md__guard_get(&map->guard) : EINVAL;
+
+	return error ? refuse_use(map, error) : 0;
 }
 
 void md_map_put(struct md_map *map)

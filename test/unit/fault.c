@@ -68,6 +68,7 @@ static struct {
 	{ "lseek", ERROR, 0 },
 	{ "madvise DONTFORK", ERROR, 0 },
 	{ "madvise POPULATE_WRITE", ERROR, 0 },
+	{ "membarrier", ERROR, 0 },
 	{ "mincore", ERROR, 0 },
 	{ "mmap SYNC", ERROR, 0 },
 	{ "mmap file", ERROR, 0 },

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/membarrier.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -273,9 +275,15 @@ char *fault_realpath(const char *path, char *resolved)
 	return fault__fails("realpath", ENOMEM, false) ? NULL : realpath(path, resolved);
 }
 
-/* capget(2) is the only one. */
-long fault_syscall(long number, void *head, void *data);
-long fault_syscall(long number, void *head, void *data)
+/* capget(2), and membarrier(2), of which the fast one can be short of memory. */
+long fault_syscall(long number, void *first, void *second);
+long fault_syscall(long number, void *first, void *second)
 {
-	return fault__fails("capget", EPERM, false) ? -1 : syscall(number, head, data);
+	bool fails = false;
+
+	if (number == SYS_capget)
+		fails = fault__fails("capget", EPERM, false);
+	else if ((int)(intptr_t)first == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+		fails = fault__fails("membarrier", ENOMEM, false);
+	return fails ? -1 : syscall(number, first, second, 0);
 }

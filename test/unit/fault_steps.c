@@ -32,6 +32,7 @@ static struct {
 	{ "madvise DONTFORK", NULL, "the child then sees the file, and has no lease", false,
 	  false },
 	{ "epoll_ctl DEL", NULL, "closing the lease takes it out as well", false, false },
+	{ "membarrier", NULL, "there is a slower one", false, false },
 	{ "pthread_setname_np", NULL, "the name is for the eye", false, false },
 	{ "readlink", NULL, "the sentence then tells the file by its number", true, false },
 	{ "open sysctl", NULL, "the module knows, and will say so", false, false },

@@ -2,16 +2,26 @@
 /* The guard of a map: its rules in one thread, across threads, and under load. */
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guard.h"
 #include "unit.h"
+
+#define THREADS (3 * MD__THREAD_NUMBERS)
 
 static struct md__guard guard;
 static int wake_fd;
@@ -151,22 +161,99 @@ static void put__in_another_thread__sum_is_right(void)
 	CU_ASSERT_EQUAL(wakes(), 1);
 }
 
-/* Slots are shared from here on, and threads that ended leave theirs behind. */
-static void get__more_threads_than_slots__sum_is_right(void)
+/* Each of them finds the slot as the one before has left it. */
+static void get__threads_one_after_the_other__sum_is_right(void)
 {
 	int error;
 
 	md__guard_open(&guard);
-	for (int i = 0; i < 3 * MD__GUARD_SLOTS; i++) {
+	for (int i = 0; i < THREADS; i++) {
 		error = -1;
 		in_thread(get_one, &error);
 		CU_ASSERT_EQUAL(error, 0);
 	}
-	CU_ASSERT_EQUAL(md__guard_uses(&guard), 3 * MD__GUARD_SLOTS);
+	CU_ASSERT_EQUAL(md__guard_uses(&guard), THREADS);
 	md__guard_shut(&guard, EAGAIN);
-	for (int i = 0; i < 3 * MD__GUARD_SLOTS; i++)
+	for (int i = 0; i < THREADS; i++)
 		md__guard_put(&guard);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
+	CU_ASSERT_EQUAL(wakes(), 1);
+}
+
+static pthread_barrier_t all_are_here;
+
+static void *get_and_put(void *arg)
+{
+	int error = 0;
+
+	pthread_barrier_wait(&all_are_here);
+	for (int i = 0; i < 1000 && !error; i++) {
+		error = md__guard_get(&guard) ?: md__guard_get(&guard);
+		md__guard_put(&guard);
+	}
+	pthread_barrier_wait(&all_are_here);
+	*(int *)arg = error;
+	return NULL;
+}
+
+/* Those that find no slot of their own share one, and none of their uses gets lost. */
+static void get__more_threads_than_slots__sum_is_right(void)
+{
+	pthread_t thread[THREADS];
+	int error[THREADS];
+
+	md__guard_open(&guard);
+	pthread_barrier_init(&all_are_here, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, get_and_put, &error[i]), 0);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(thread[i], NULL);
+		CU_ASSERT_EQUAL(error[i], 0);
+	}
+	pthread_barrier_destroy(&all_are_here);
+	md__guard_shut(&guard, EAGAIN);
+	CU_ASSERT_EQUAL(md__guard_uses(&guard), 1000 * THREADS);
+}
+
+/* ---- without a barrier ---------------------------------------------------- */
+
+/* From now on membarrier(2) fails in this thread, and those that it starts. */
+static bool deny_barriers(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+static void *shut_denied(void *arg)
+{
+	bool *denied = arg;
+
+	*denied = deny_barriers();
+	errno = ENXIO;
+	md__guard_shut(&guard, ESTALE);
+	*denied &= errno == ENXIO;
+	return NULL;
+}
+
+static void shut__barrier_denied_since__shut_all_the_same(void)
+{
+	bool denied = false;
+
+	md__guard_open(&guard);
+	md__guard_get(&guard);
+	in_thread(shut_denied, &denied);
+	CU_ASSERT(denied);
+	CU_ASSERT_EQUAL(md__guard_get(&guard), ESTALE);
+	CU_ASSERT_EQUAL(md__guard_uses(&guard), 1);
+	md__guard_put(&guard);
 	CU_ASSERT_EQUAL(wakes(), 1);
 }
 
@@ -182,9 +269,10 @@ static void get__more_threads_than_slots__sum_is_right(void)
 struct ways {
 	int (*get)(struct md__guard *g);
 	void (*put)(struct md__guard *g);
+	void (*shut)(struct md__guard *g, int error);
 };
 
-static const struct ways real = { md__guard_get, md__guard_put };
+static const struct ways real = { md__guard_get, md__guard_put, md__guard_shut };
 
 static int naive_get(struct md__guard *g)
 {
@@ -193,7 +281,7 @@ static int naive_get(struct md__guard *g)
 	if (error)
 		return error;
 	sched_yield();
-	atomic_fetch_add(&g->slot[0].uses, 1);
+	atomic_fetch_add(&g->slot[0].gets, 1);
 	return 0;
 }
 
@@ -201,13 +289,19 @@ static void naive_put(struct md__guard *g)
 {
 	const uint64_t one = 1;
 
-	if (atomic_fetch_sub(&g->slot[0].uses, 1) != 1 || !atomic_load(&g->gate))
+	atomic_fetch_add(&g->slot[0].puts, 1);
+	if (!atomic_load(&g->gate) || md__guard_uses(g))
 		return;
 	while (write(wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
-static const struct ways naive = { naive_get, naive_put };
+static void shut_without_barrier(struct md__guard *g, int error)
+{
+	atomic_store(&g->gate, error);
+}
+
+static const struct ways naive = { naive_get, naive_put, shut_without_barrier };
 
 static struct {
 	const struct ways *ways;
@@ -260,7 +354,7 @@ static bool drain(void)
 {
 	struct timespec nap = { .tv_nsec = 20000 };
 
-	md__guard_shut(&guard, EAGAIN);
+	s.ways->shut(&guard, EAGAIN);
 	while (md__guard_uses(&guard) > 0) {
 		for (int naps = 0; !wakes(); naps++) {
 			if (naps > 500000)
@@ -337,6 +431,149 @@ static void stress__naive_guard__is_found_out(void)
 	printf("\n    %d strays ", atomic_load(&s.strays));
 }
 
+/* ---- one use and one break at the same moment ----------------------------- */
+
+#define MOMENTS 300000
+#define OVER UINT_MAX
+
+static struct {
+	_Alignas(MD__GUARD_LINE) atomic_uint begun; /* the number of the moment */
+	_Alignas(MD__GUARD_LINE) atomic_uint ended;
+	int error; /* of get() */
+} moment;
+
+static unsigned int wait_for_change(atomic_uint *a, unsigned int from)
+{
+	unsigned int is;
+
+	for (unsigned int looks = 1; (is = atomic_load(a)) == from; looks++) {
+		if (!(looks % 10000))
+			sched_yield();
+	}
+	return is;
+}
+
+/* One comes a little later than the other, by this much or that. */
+static void dawdle(unsigned int turns)
+{
+	for (volatile unsigned int i = 0; i < turns; i++)
+		;
+}
+
+static void *get_at_each_moment(void *arg)
+{
+	unsigned int i = 0;
+
+	while ((i = wait_for_change(&moment.begun, i)) != OVER) {
+		dawdle(i % 16);
+		moment.error = md__guard_get(&guard);
+		atomic_store(&moment.ended, i);
+	}
+	return arg;
+}
+
+static void *put_at_each_moment(void *arg)
+{
+	unsigned int i = 0;
+
+	while ((i = wait_for_change(&moment.begun, i)) != OVER) {
+		dawdle(i % 16);
+		md__guard_put(&guard);
+		atomic_store(&moment.ended, i);
+	}
+	return arg;
+}
+
+static pthread_t begin_moments(void *(*other)(void *))
+{
+	pthread_t thread;
+
+	atomic_store(&moment.begun, 0);
+	atomic_store(&moment.ended, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, other, NULL), 0);
+	return thread;
+}
+
+/* Takes the other's slots away from it, too, so that it has to wait for its stores. */
+static void begin_moment(unsigned int i)
+{
+	atomic_store(&moment.begun, i);
+	for (unsigned int looks = 0; looks < i / 16 % 16; looks++)
+		md__guard_uses(&guard);
+}
+
+static void end_moments(pthread_t thread)
+{
+	atomic_store(&moment.begun, OVER);
+	pthread_join(thread, NULL);
+}
+
+/* A use that gets in and that the break does not see: at which moment; 0: at none. */
+static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error))
+{
+	pthread_t user = begin_moments(get_at_each_moment);
+	unsigned int found = 0;
+
+	for (unsigned int i = 1; i <= MOMENTS && !found; i++) {
+		bool seen;
+
+		md__guard_open(&guard);
+		begin_moment(i);
+		shut(&guard, EAGAIN);
+		seen = md__guard_uses(&guard) > 0;
+		wait_for_change(&moment.ended, i - 1);
+		if (moment.error)
+			continue;
+		if (!seen)
+			found = i;
+		md__guard_put(&guard);
+	}
+	end_moments(user);
+	return found;
+}
+
+static void get__while_it_is_shut__not_in_or_seen(void)
+{
+	CU_ASSERT_EQUAL(first_unseen(md__guard_shut), 0);
+}
+
+#ifdef LOCKED_INSTRUCTIONS
+#define NEEDS_BARRIER false
+#else
+#define NEEDS_BARRIER true
+#endif
+
+/* Where uses are counted by locked instructions, or on one processor, there is none. */
+static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
+{
+	unsigned int at;
+
+	if (!NEEDS_BARRIER || md__thread_number_here < 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return;
+	at = first_unseen(shut_without_barrier);
+	CU_ASSERT(at > 0);
+	printf("\n    at moment %u ", at);
+}
+
+static void put__while_another_is_put__one_wakes(void)
+{
+	pthread_t user = begin_moments(put_at_each_moment);
+	unsigned int lost = 0;
+
+	for (unsigned int i = 1; i <= MOMENTS; i++) {
+		md__guard_open(&guard);
+		md__guard_get(&guard);
+		md__guard_get(&guard);
+		md__guard_shut(&guard, EAGAIN);
+		begin_moment(i);
+		md__guard_put(&guard);
+		wait_for_change(&moment.ended, i - 1);
+		lost += !wakes();
+	}
+	end_moments(user);
+	CU_ASSERT_EQUAL(lost, 0);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(init__new_guard__is_shut),
 	UNIT_CASE(get__open__counts),
@@ -346,13 +583,34 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(put__gate_shut__wakes_with_the_last_use_only),
 	UNIT_CASE(put__wakes_or_not__errno_is_kept),
 	UNIT_CASE(put__in_another_thread__sum_is_right),
+	UNIT_CASE(get__threads_one_after_the_other__sum_is_right),
 	UNIT_CASE(get__more_threads_than_slots__sum_is_right),
+	UNIT_CASE(shut__barrier_denied_since__shut_all_the_same),
 	UNIT_CASE(stress__breaks_among_uses__nobody_inside_after_the_drain),
 	UNIT_CASE(stress__naive_guard__is_found_out),
+	UNIT_CASE(get__while_it_is_shut__not_in_or_seen),
+	UNIT_CASE(get__while_it_is_shut_without_barrier__unseen_use_is_found_out),
+	UNIT_CASE(put__while_another_is_put__one_wakes),
 	{ 0 },
 };
 
+/* The same cases again, in a process whose threads can have no slots of their own. */
+static bool have_no_own_slots(const char *without)
+{
+	pthread_key_t key;
+
+	if (!strcmp(without, "membarrier"))
+		return deny_barriers();
+	while (!pthread_key_create(&key, NULL))
+		;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
+	const char *without = getenv("GUARD_WITHOUT");
+
+	if (without && !have_no_own_slots(without))
+		return unit_skip("guard", "no filter of system calls");
 	return unit_main("guard", cases, setup, teardown, argc, argv);
 }
