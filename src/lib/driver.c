@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "dereg.h"
 #include "driver.h"
 #include "grant.h"
 #include "map.h"
@@ -290,7 +291,7 @@ static enum md__in dereg(struct md_map *map)
 {
 	struct md_timeline *t = &map->timeline;
 
-	map->stuck = md__mr_dereg_all(map);
+	map->stuck = md__dereg_all(map);
 	if (map->stuck)
 		return MD__IN_DEREG_FAILED;
 	if (!t->deregistered)

@@ -38,7 +38,7 @@ static int do_register(struct md__mr *mr)
  * The old keys stay to be read: after the drain budget a use may still be
  * open, and its reader is not to race with us.
  */
-static int do_dereg(struct md__mr *mr)
+int md__mr_dereg(struct md__mr *mr)
 {
 	int err = mr->ibv ? ibv_dereg_mr(mr->ibv) : 0;
 
@@ -56,20 +56,6 @@ int md__mr_register_all(struct md_map *map)
 			return -1;
 	}
 	return 0;
-}
-
-int md__mr_dereg_all(struct md_map *map)
-{
-	struct md__mr *mr;
-	int first = 0;
-
-	TAILQ_FOREACH(mr, &map->mrs, mrs) {
-		int err = do_dereg(mr);
-
-		if (!first)
-			first = err;
-	}
-	return first;
 }
 
 static int check_args(const struct ibv_pd *pd, const struct md_map *map, size_t offset,
@@ -168,7 +154,7 @@ int md_dereg_mr(struct md_mr *pub)
 	md__populate_lock(map);
 	granted = mr->grants;
 	if (!granted)
-		err = do_dereg(mr);
+		err = md__mr_dereg(mr);
 	if (!granted && !err) {
 		md__fork_hold();
 		TAILQ_REMOVE(&map->mrs, mr, mrs);

@@ -18,7 +18,7 @@ struct md__mr {
 /* Register every region of a map again, or none: -1, errno and sentence. */
 int md__mr_register_all(struct md_map *map);
 
-/* Deregister what is registered. Returns 0, or the errno of the first left. */
-int md__mr_dereg_all(struct md_map *map);
+/* Deregister one, if it is registered. Returns 0, or the errno. */
+int md__mr_dereg(struct md__mr *mr);
 
 #endif

@@ -32,7 +32,7 @@ static unsigned int strays;
 bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
 static uint32_t last_key;
 static bool reuse_keys;
-static _Atomic(void (*)(void)) at_reg;
+static _Atomic(void (*)(void)) at_reg, at_dereg;
 
 static int fails(struct failure *f)
 {
@@ -105,8 +105,11 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, ui
 int ibv_dereg_mr(struct ibv_mr *ibv)
 {
 	struct fake_mr *mr = (struct fake_mr *)ibv;
+	void (*call)(void) = atomic_load(&at_dereg);
 	int error;
 
+	if (call)
+		call();
 	pthread_mutex_lock(&lock);
 	error = fails(&dereg_failure);
 	if (!error) {
@@ -143,6 +146,7 @@ void fake_verbs_reset(void)
 	modify_error = 0;
 	reuse_keys = false;
 	atomic_store(&at_reg, NULL);
+	atomic_store(&at_dereg, NULL);
 	fake_verbs_covers = fake_lease_covers;
 	strays = 0;
 	for (int i = 0; i < 2; i++)
@@ -182,6 +186,11 @@ void fake_verbs_fail_modify(int error)
 void fake_verbs_at_reg(void (*call)(void))
 {
 	atomic_store(&at_reg, call);
+}
+
+void fake_verbs_at_dereg(void (*call)(void))
+{
+	atomic_store(&at_dereg, call);
 }
 
 void fake_verbs_reuse_keys(void)

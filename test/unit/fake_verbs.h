@@ -26,8 +26,9 @@ void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_modify(int error);
 
-/* Each region is registered after a call of this, if it is not NULL, without a lock. */
+/* Each is registered, or not any more, after a call of this, if not NULL, without a lock. */
 void fake_verbs_at_reg(void (*call)(void));
+void fake_verbs_at_dereg(void (*call)(void));
 
 /* From now on the number of a key that is gone is the next one again. */
 void fake_verbs_reuse_keys(void);

@@ -509,12 +509,12 @@ static void end_moments(pthread_t thread)
 }
 
 /* A use that gets in and that the break does not see: at which moment; 0: at none. */
-static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error))
+static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error), unsigned int moments)
 {
 	pthread_t user = begin_moments(get_at_each_moment);
 	unsigned int found = 0;
 
-	for (unsigned int i = 1; i <= MOMENTS && !found; i++) {
+	for (unsigned int i = 1; i <= moments && !found; i++) {
 		bool seen;
 
 		md__guard_open(&guard);
@@ -534,7 +534,7 @@ static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error))
 
 static void get__while_it_is_shut__not_in_or_seen(void)
 {
-	CU_ASSERT_EQUAL(first_unseen(md__guard_shut), 0);
+	CU_ASSERT_EQUAL(first_unseen(md__guard_shut, MOMENTS), 0);
 }
 
 #ifdef LOCKED_INSTRUCTIONS
@@ -550,7 +550,7 @@ static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
 
 	if (!NEEDS_BARRIER || md__thread_number_here < 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		return;
-	at = first_unseen(shut_without_barrier);
+	at = first_unseen(shut_without_barrier, 10 * MOMENTS);
 	CU_ASSERT(at > 0);
 	printf("\n    at moment %u ", at);
 }
