@@ -433,7 +433,13 @@ static void stress__naive_guard__is_found_out(void)
 
 /* ---- one use and one break at the same moment ----------------------------- */
 
-#define MOMENTS 300000
+#ifdef LOCKED_INSTRUCTIONS
+#define NEEDS_BARRIER false
+#define MOMENTS 10000
+#else
+#define NEEDS_BARRIER true
+#define MOMENTS 100000
+#endif
 #define OVER UINT_MAX
 
 static struct {
@@ -537,12 +543,6 @@ static void get__while_it_is_shut__not_in_or_seen(void)
 	CU_ASSERT_EQUAL(first_unseen(md__guard_shut, MOMENTS), 0);
 }
 
-#ifdef LOCKED_INSTRUCTIONS
-#define NEEDS_BARRIER false
-#else
-#define NEEDS_BARRIER true
-#endif
-
 /* Where uses are counted by locked instructions, or on one processor, there is none. */
 static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
 {
@@ -550,7 +550,7 @@ static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
 
 	if (!NEEDS_BARRIER || md__thread_number_here < 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		return;
-	at = first_unseen(shut_without_barrier, 10 * MOMENTS);
+	at = first_unseen(shut_without_barrier, 30 * MOMENTS);
 	CU_ASSERT(at > 0);
 	printf("\n    at moment %u ", at);
 }
