@@ -46,6 +46,12 @@ if [[ $quick ]]; then
 	bytes=1M,64M
 fi
 
+# phase WHAT: begins now
+phase()
+{
+	printf '%5d s  %s\n' "$SECONDS" "$*"
+}
+
 # must WHAT COMMAND...
 must()
 {
@@ -158,7 +164,7 @@ breaks()
 
 truncate -s 32M /dev/shm/perftest
 for ((round = 1; round <= rounds; round++)); do
-	echo "round $round of $rounds: bandwidth, latency"
+	phase "round $round of $rounds: bandwidth, latency"
 	for point in "${bandwidth[@]}"; do
 		of_all "$round" bw $point
 	done
@@ -171,7 +177,7 @@ for ((round = 1; round <= rounds; round++)); do
 done
 rm -f /mnt/pmem/lease /mnt/pmem/bounce /dev/shm/perftest
 
-echo "breaks"
+phase breaks
 breaks "--regions=$regions" "--count=$breaks"
 breaks "--qps=$qps" "--count=$breaks"
 breaks "--peers=$peers" "--count=$breaks"
@@ -181,12 +187,15 @@ breaks --peer=silent "--count=$few"
 breaks --peer=dead "--count=$few"
 rm -f /mnt/pmem/break*
 
-echo "registration"
+phase registration
 must registration "$build/bench/md_reg" "--sizes=$sizes" "--rounds=$rounds" \
 	--lease=/mnt/pmem/reg "--devdax=$MD_DEVDAX" --tmpfs "--samples=$samples"
+phase "memory, guard"
 must memory "$build/bench/md_reg" --memory --lease=/mnt/pmem/reg "--samples=$samples"
 must guard "$build/bench/md_guard" --file=/mnt/pmem/guard --threads=1,2 "--rounds=$rounds" \
 	"--samples=$samples"
+phase "other libraries"
 must "other libraries" bash bench/refused/run.sh --fsdax=/mnt/pmem "--devdax=$MD_DEVDAX" \
 	"--build=$build" "--table=$OUT/refused.jsonl"
+phase end
 exit "$failed"

@@ -2,7 +2,7 @@
 /*
  * What a use of a map costs: md_map_get() and md_map_put(), beside the least that
  * could count it, an atomic addition and an atomic subtraction on a cache line that
- * no other thread touches.
+ * no other thread touches; and beside two calls of a shared library that do nothing.
  */
 
 #include <fcntl.h>
@@ -43,8 +43,8 @@ static const char usage[] =
 	"  --samples=FILE    append each measurement to FILE\n"
 	"  -h, --help        this\n"
 	"\n"
-	"rmw2 is two atomic read-modify-writes on a cache line of the thread's own, in the\n"
-	"same loop. Rounds of both take turns. Each thread has a CPU of its own if there are\n"
+	"rmw2 is two atomic read-modify-writes on a cache line of the thread's own, call2 two\n"
+	"calls of md_map_length(), in the same loop. Rounds of all take turns. Each thread has a CPU of its own if there are\n"
 	"enough.\n";
 
 struct options {
@@ -56,17 +56,20 @@ struct options {
 	unsigned int pairs;
 };
 
+enum what { PAIR, RMW2, CALL2 };
+
 struct worker {
 	_Alignas(LINE) _Atomic int64_t uses; /* what rmw2 counts in */
 	_Alignas(LINE) pthread_t thread;
-	struct md_map *map; /* NULL: rmw2 */
+	enum what what;
+	struct md_map *map;
 	pthread_barrier_t *barrier;
 	unsigned int pairs;
 	int cpu; /* -1: any */
 	uint64_t ns;
 };
 
-/* ---- the two loops ----------------------------------------------------- */
+/* ---- the loops --------------------------------------------------------- */
 
 static __attribute__((noinline)) void use_map(struct md_map *map, unsigned int pairs)
 {
@@ -85,6 +88,14 @@ static __attribute__((noinline)) void use_atomics(_Atomic int64_t *uses, unsigne
 	}
 }
 
+static __attribute__((noinline)) void call(const struct md_map *map, unsigned int pairs)
+{
+	for (unsigned int i = 0; i < pairs; i++) {
+		if (md_map_length(map) + md_map_length(map) != 2 * PAGE)
+			errx(1, "the map has another length");
+	}
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -99,10 +110,12 @@ static void *work(void *arg)
 	}
 	pthread_barrier_wait(w->barrier);
 	begin = clock_ns();
-	if (w->map)
+	if (w->what == PAIR)
 		use_map(w->map, w->pairs);
-	else
+	else if (w->what == RMW2)
 		use_atomics(&w->uses, w->pairs);
+	else
+		call(w->map, w->pairs);
 	w->ns = clock_ns() - begin;
 	return NULL;
 }
@@ -121,7 +134,8 @@ static int nth_cpu(unsigned int n)
 }
 
 /* ns for a pair: the mean of the threads. */
-static double measure(const struct options *o, unsigned int threads, struct md_map *map)
+static double measure(const struct options *o, unsigned int threads, enum what what,
+		      struct md_map *map)
 {
 	static struct worker worker[THREADS_MAX];
 	bool pinned = nth_cpu(threads - 1) >= 0;
@@ -133,6 +147,7 @@ static double measure(const struct options *o, unsigned int threads, struct md_m
 		struct worker *w = &worker[i];
 
 		*w = (struct worker){
+			.what = what,
 			.map = map,
 			.barrier = &barrier,
 			.pairs = o->pairs,
@@ -150,21 +165,25 @@ static double measure(const struct options *o, unsigned int threads, struct md_m
 
 static void run(const struct options *o, struct md_map *map, unsigned int threads)
 {
-	static double pair[ROUNDS_MAX], rmw2[ROUNDS_MAX];
-	double p, r;
+	static double pair[ROUNDS_MAX], rmw2[ROUNDS_MAX], call2[ROUNDS_MAX];
+	double p, r, c;
 
 	for (unsigned int i = 0; i < o->rounds; i++) {
-		rmw2[i] = measure(o, threads, NULL);
-		pair[i] = measure(o, threads, map);
+		rmw2[i] = measure(o, threads, RMW2, map);
+		pair[i] = measure(o, threads, PAIR, map);
+		call2[i] = measure(o, threads, CALL2, map);
 		sample(pair[i], "ns", "guard/pair/%u", threads);
 		sample(rmw2[i], "ns", "guard/rmw2/%u", threads);
+		sample(call2[i], "ns", "guard/call2/%u", threads);
 	}
 	stats_sort(pair, o->rounds);
 	stats_sort(rmw2, o->rounds);
+	stats_sort(call2, o->rounds);
 	p = stats_percentile(pair, o->rounds, 50);
 	r = stats_percentile(rmw2, o->rounds, 50);
-	printf("%-7u %6s %9.1f %9.1f %6.2f\n", threads, nth_cpu(threads - 1) < 0 ? "no" : "yes", p,
-	       r, p / r);
+	c = stats_percentile(call2, o->rounds, 50);
+	printf("%-7u %6s %9.1f %9.1f %9.1f %6.2f\n", threads,
+	       nth_cpu(threads - 1) < 0 ? "no" : "yes", p, r, c, p / r);
 }
 
 /* ---- begin ------------------------------------------------------------- */
@@ -252,7 +271,8 @@ int main(int argc, char **argv)
 	MD_MUST(ctx = md_open(NULL));
 	map = lease(ctx, &o);
 	setlinebuf(stdout);
-	printf("%-7s %6s %9s %9s %6s\n", "threads", "pinned", "pair/ns", "rmw2/ns", "ratio");
+	printf("%-7s %6s %9s %9s %9s %6s\n", "threads", "pinned", "pair/ns", "rmw2/ns", "call2/ns",
+	       "ratio");
 	for (int i = 0; i < o.n; i++)
 		run(&o, map, (unsigned int)o.threads[i]);
 	MD_MUST(!md_unmap(map) && !md_close(ctx));

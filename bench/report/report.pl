@@ -301,7 +301,7 @@ say_md("\nEach region adds ", figure($slope{$_}[0]), " us to a break on Linux $_
 table('raw parts of the floor', 'regions', 'floor/regions/(?<row>\d+)/cooperating/(?<col>\w+)');
 
 say_md("\n## Guard");
-table('get and put, and two atomic additions', 'threads', 'guard/(?<col>\w+)/(?<row>\d+)');
+table('get and put, two atomic additions, two empty calls', 'threads', 'guard/(?<col>\w+)/(?<row>\d+)');
 close $md or die "report: $dir/report.md: $!\n";
 
 # ---- pictures ---------------------------------------------------------------------------

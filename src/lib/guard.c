@@ -21,6 +21,9 @@ void md__guard_wake(struct md__guard *g)
 	const uint64_t one = 1;
 	int saved = errno;
 
+	/* A child after fork(2) has closed the descriptor. */
+	if (atomic_load(&g->gate) == ECHILD)
+		return;
 	atomic_fetch_add(&my_slot(g)->puts, 0);
 	if (md__guard_uses(g))
 		return;
@@ -36,19 +39,20 @@ void md__guard_hold(struct md__guard *g)
 	atomic_fetch_add(&my_slot(g)->gets, 1);
 }
 
-int md__guard_get_late(struct md__guard *g, int error)
-{
-	md__guard_put(g);
-	return error;
-}
-
-int md__guard_get_shared(struct md__guard *g)
+int md__guard_get(struct md__guard *g)
 {
 	int error;
 
+	if (md__guard_try(g))
+		return 0;
+	error = atomic_load_explicit(&g->gate, memory_order_relaxed);
+	if (error)
+		return error;
 	md__guard_hold(g);
 	error = atomic_load(&g->gate);
-	return error ? md__guard_get_late(g, error) : 0;
+	if (error)
+		md__guard_put(g);
+	return error;
 }
 
 void md__guard_put_shared(struct md__guard *g)

@@ -26,6 +26,7 @@
 #define MD_LIB_GUARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "thread_number.h"
@@ -70,18 +71,16 @@ void md__guard_open(struct md__guard *g);
 /**
  * md__guard_shut - let no new use in
  * @g:     the guard
- * @error: what md__guard_get() returns from now on, EAGAIN or ESTALE
+ * @error: what md__guard_get() returns from now on, EAGAIN or ESTALE; ECHILD in a child
+ *         after fork(2), whose last put then wakes nobody
  *
  * May change the errno of a gate that is shut. Takes some microseconds.
  */
 void md__guard_shut(struct md__guard *g, int error);
 
-/* What is not in a hurry of the two functions below: threads without a slot of their own, */
-int md__guard_get_shared(struct md__guard *g);
+/* What is not in a hurry of md__guard_put(): a thread without a slot of its own, */
 void md__guard_put_shared(struct md__guard *g);
-/* a gate that was shut since the first look, whose errno is returned, */
-int md__guard_get_late(struct md__guard *g, int error);
-/* and one that is shut. */
+/* and a gate that is shut. */
 void md__guard_wake(struct md__guard *g);
 
 /* Only the calling thread, which looks at the gate next; the fence is for the compiler. */
@@ -111,25 +110,32 @@ static inline void md__guard_put(struct md__guard *g)
 }
 
 /**
- * md__guard_get - begin a use
+ * md__guard_try - begin a use, if that is the usual case
  *
- * Returns 0, or the errno of the shut gate. Does not set errno. Not from a handler of a
- * signal, which could come between the load and the store of the same thread.
+ * Returns false, and md__guard_get() says why, where the gate is shut or the thread has
+ * no slot of its own, or none yet. Neither is for a handler of a signal, which could come
+ * between the load and the store of the same thread.
  */
-static inline int md__guard_get(struct md__guard *g)
+static inline bool md__guard_try(struct md__guard *g)
 {
-	/* Without this look, callers that retry would keep the sum moving. */
-	int error = atomic_load_explicit(&g->gate, memory_order_relaxed);
 	int n = md__thread_number_here;
 
-	if (error)
-		return error;
-	if (n <= 0)
-		return md__guard_get_shared(g);
+	/* Without this look, callers that retry would keep the sum moving. */
+	if (n <= 0 || atomic_load_explicit(&g->gate, memory_order_relaxed))
+		return false;
 	md__guard_count(&g->slot[n - 1].gets);
-	error = atomic_load(&g->gate);
-	return error ? md__guard_get_late(g, error) : 0;
+	if (!atomic_load(&g->gate))
+		return true;
+	md__guard_put(g);
+	return false;
 }
+
+/**
+ * md__guard_get - begin a use
+ *
+ * Returns 0, or the errno of the shut gate. Does not set errno.
+ */
+int md__guard_get(struct md__guard *g);
 
 /**
  * md__guard_hold - begin a use whatever the gate says

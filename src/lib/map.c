@@ -307,23 +307,26 @@ int md__map_fail_gone(const struct md_map *map)
 }
 
 /* Apart, so that a use that is let in does not pay for it. */
-static __attribute__((noinline, cold)) int refuse_use(const struct md_map *map, int error)
+static __attribute__((noinline, cold)) int get_slowly(struct md_map *map)
 {
+	int error;
+
 	if (!map)
 		return md__fail(EINVAL, "md_map_get: no map");
+	error = md__guard_get(&map->guard);
+	if (!error)
+		return 0;
 	return error == ECHILD ? md__fail_forked() : md__map_fail_gone(map);
 }
 
 int md_map_get(struct md_map *map)
 {
-	int error = map ? md__guard_get(&map->guard) : EINVAL;
-
-	return error ? refuse_use(map, error) : 0;
+	return map && md__guard_try(&map->guard) ? 0 : get_slowly(map);
 }
 
 void md_map_put(struct md_map *map)
 {
-	if (map && !map->ctx->forked)
+	if (map)
 		md__guard_put(&map->guard);
 }
 
