@@ -11,8 +11,6 @@
 #include "must.h"
 #include "reg.h"
 
-#define HUGE_SIZE ((size_t)2 << 20)
-
 /* -1 where there is no room. */
 static int open_size(const char *name, size_t size)
 {
@@ -22,20 +20,20 @@ static int open_size(const char *name, size_t size)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s.%zu", name, size);
-	fd = file_make(path, size);
+	fd = file_make(path, reg_map_length(size));
 	if (fd < 0) {
 		fprintf(stderr, "lease: no room for %s: left out\n", size_text(size, text));
 		return -1;
 	}
 	extents = file_extents(fd, &huge);
-	if (size >= HUGE_SIZE && !huge)
+	if (!huge)
 		fprintf(stderr,
 			"lease: the file of %s has %zu extents, not all fit for huge pages\n",
 			size_text(size, text), extents);
 	return fd;
 }
 
-/* The first map of a context opens the module's device. */
+/* The first map of a context opens the module's device. One page would stay one. */
 static void warm_up(struct lease *l, size_t n_sizes)
 {
 	struct md_map *map;
@@ -43,7 +41,7 @@ static void warm_up(struct lease *l, size_t n_sizes)
 	for (size_t i = 0; i < n_sizes; i++) {
 		if (l->fds[i] < 0)
 			continue;
-		map = md_map(l->ctx, l->fds[i], 0, (size_t)sysconf(_SC_PAGESIZE), NULL);
+		map = md_map(l->ctx, l->fds[i], 0, REG_HUGE, NULL);
 		MD_MUST(map);
 		MD_MUST(!md_unmap(map));
 		break;
@@ -68,10 +66,10 @@ void lease_close(struct lease *l, const struct options *opt)
 	MD_MUST(!md_close(l->ctx));
 }
 
-static void measure_again(struct md_map *map, struct ibv_pd *pd, struct table *t)
+static void measure_again(struct md_map *map, struct ibv_pd *pd, struct table *t, size_t size)
 {
 	uint64_t begin = clock_ns();
-	struct md_mr *mr = md_reg_mr(pd, map, 0, md_map_length(map), REG_ACCESS);
+	struct md_mr *mr = md_reg_mr(pd, map, 0, size, REG_ACCESS);
 
 	table_add(t, LEASE_AGAIN, clock_ns() - begin);
 	MD_MUST(mr);
@@ -79,27 +77,28 @@ static void measure_again(struct md_map *map, struct ibv_pd *pd, struct table *t
 }
 
 /* What the library does, without the library. */
-static void measure_raw(struct md_map *map, struct ibv_pd *pd, struct table *t)
+static void measure_raw(struct md_map *map, struct ibv_pd *pd, struct table *t, size_t size)
 {
 	struct ibv_mr *mr;
 	uint64_t begin;
 
 	MD_MUST(!md_map_get(map));
 	begin = clock_ns();
-	mr = ibv_reg_mr(pd, md_map_addr(map), md_map_length(map), REG_ACCESS);
+	mr = ibv_reg_mr(pd, md_map_addr(map), size, REG_ACCESS);
 	table_add(t, LEASE_RAW, clock_ns() - begin);
 	MUST(mr);
 	ERRNO_MUST(ibv_dereg_mr(mr));
 	md_map_put(map);
 }
 
-static void measure_pair(struct md_map *map, struct ibv_pd *pd, struct table *t, bool odd)
+static void measure_pair(struct md_map *map, struct ibv_pd *pd, struct table *t, size_t size,
+			 bool odd)
 {
 	if (odd)
-		measure_raw(map, pd, t);
-	measure_again(map, pd, t);
+		measure_raw(map, pd, t, size);
+	measure_again(map, pd, t, size);
 	if (!odd)
-		measure_raw(map, pd, t);
+		measure_raw(map, pd, t, size);
 }
 
 static void measure_once(struct lease *l, struct ibv_pd *pd, struct table *t, int fd, size_t size,
@@ -110,7 +109,7 @@ static void measure_once(struct lease *l, struct ibv_pd *pd, struct table *t, in
 	struct md_mr *mr;
 
 	begin = clock_ns();
-	map = md_map(l->ctx, fd, 0, size, NULL);
+	map = md_map(l->ctx, fd, 0, reg_map_length(size), NULL);
 	mapped = clock_ns();
 	MD_MUST(map);
 	mr = md_reg_mr(pd, map, 0, size, REG_ACCESS);
@@ -123,7 +122,7 @@ static void measure_once(struct lease *l, struct ibv_pd *pd, struct table *t, in
 	MD_MUST(!md_dereg_mr(mr));
 	table_add(t, DEREG_LEASE, clock_ns() - begin);
 	for (unsigned int i = 0; i < reg_pairs(size); i++)
-		measure_pair(map, pd, t, odd ^ (i & 1));
+		measure_pair(map, pd, t, size, odd ^ (i & 1));
 	begin = clock_ns();
 	MD_MUST(!md_unmap(map));
 	table_add(t, UNMAP, clock_ns() - begin);

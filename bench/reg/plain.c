@@ -14,17 +14,9 @@
 #include "plain.h"
 #include "reg.h"
 
-#define HUGE_SIZE ((size_t)2 << 20)
-
-/* A device-dax maps whole huge pages only. */
-static size_t map_length(size_t size)
-{
-	return (size + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
-}
-
 static char *map(const struct plain *p, size_t size)
 {
-	char *addr = mmap(NULL, map_length(size), PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+	char *addr = mmap(NULL, reg_map_length(size), PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
 
 	if (addr == MAP_FAILED)
 		err(1, "cannot map %zu bytes of %s", size, p->name);
@@ -40,7 +32,7 @@ static void fill(struct plain *p, const struct options *opt)
 	for (size_t i = 0; i < opt->n_sizes; i++) {
 		size_t size = opt->sizes[i];
 
-		if (map_length(size) > p->room)
+		if (reg_map_length(size) > p->room)
 			fprintf(stderr, "%s: no room for %s: left out\n", p->name,
 				size_text(size, text));
 		else if (size > largest)
@@ -49,10 +41,10 @@ static void fill(struct plain *p, const struct options *opt)
 	if (!largest)
 		return;
 	if (p->cold == TMPFS_COLD)
-		MUST(!ftruncate(p->fd, (off_t)map_length(largest)));
+		MUST(!ftruncate(p->fd, (off_t)reg_map_length(largest)));
 	addr = map(p, largest);
 	memset(addr, 0, largest);
-	munmap(addr, map_length(largest));
+	munmap(addr, reg_map_length(largest));
 }
 
 static size_t device_size(int fd, const char *path)
@@ -114,12 +106,12 @@ static void measure_once(struct plain *p, struct ibv_pd *pd, struct table *t, si
 		ERRNO_MUST(ibv_dereg_mr(mr));
 		table_add(t, p->cold + 2, clock_ns() - begin);
 	}
-	munmap(addr, map_length(size));
+	munmap(addr, reg_map_length(size));
 }
 
 void plain_measure(struct plain *p, struct ibv_pd *pd, struct table *t, size_t size)
 {
-	if (map_length(size) > p->room)
+	if (reg_map_length(size) > p->room)
 		return;
 	for (unsigned int i = 0; i < reg_repeats(size); i++)
 		measure_once(p, pd, t, size);

@@ -9,6 +9,17 @@
 
 #define REG_ACCESS (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
 
+#define REG_HUGE ((size_t)2 << 20)
+
+/*
+ * A device-dax maps whole huge pages only. A file is mapped in whole ones, too, for what
+ * registering takes depends on the size of the pages.
+ */
+static inline size_t reg_map_length(size_t size)
+{
+	return (size + REG_HUGE - 1) & ~(REG_HUGE - 1);
+}
+
 /*
  * Mappings made in a round, so that a round of a size handles 64 MiB, which takes some
  * ms, and sees 25 of what is too short to be timed well, interrupted as it may be.
