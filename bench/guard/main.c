@@ -44,8 +44,8 @@ static const char usage[] =
 	"  -h, --help        this\n"
 	"\n"
 	"rmw2 is two atomic read-modify-writes on a cache line of the thread's own, call2 two\n"
-	"calls of md_map_length(), in the same loop. Rounds of all take turns. Each thread has a CPU of its own if there are\n"
-	"enough.\n";
+	"calls of md_map_length(), in the same loop. Rounds of all take turns. Each thread has\n"
+	"a CPU of its own if there are enough.\n";
 
 struct options {
 	const char *file;
@@ -56,7 +56,11 @@ struct options {
 	unsigned int pairs;
 };
 
-enum what { PAIR, RMW2, CALL2 };
+enum what {
+	PAIR,
+	RMW2,
+	CALL2
+};
 
 struct worker {
 	_Alignas(LINE) _Atomic int64_t uses; /* what rmw2 counts in */

@@ -33,7 +33,10 @@ static int open_size(const char *name, size_t size)
 	return fd;
 }
 
-/* The first map of a context opens the module's device. One page would stay one. */
+/*
+ * The first map of a context opens the module's device. Where a page alone is faulted in,
+ * the file system does not map a huge one later.
+ */
 static void warm_up(struct lease *l, size_t n_sizes)
 {
 	struct md_map *map;

@@ -790,7 +790,7 @@ struct md_remote *md_remote_find(struct md_peer *peer, const char *name);
  * holder waits, but not for longer than its drain budget: then it sets the queue
  * pairs to the error state, the work completes with an error, and
  * MD_EVENT_REMOTE_FENCED tells. The range is granted again only after all uses were
- * put. No lock, no system call.
+ * put. No lock, no system call; not from a signal handler.
  *
  * errno: EINVAL (no remote range), EAGAIN (recalled: md_remote_wait(), or
  * MD_EVENT_GRANTED), ESTALE (lost), ECHILD.
@@ -801,7 +801,7 @@ int md_remote_get(struct md_remote *remote);
  * md_remote_put - end a use; from any thread, once per successful md_remote_get()
  * @remote: the remote range
  *
- * Does not fail and keeps errno.
+ * Does not fail and keeps errno. Not from a signal handler.
  */
 void md_remote_put(struct md_remote *remote);
 

@@ -34,12 +34,13 @@ bool md__barrier_prepare(void)
  */
 void md__barrier_all(void)
 {
-	const struct timespec ms = { .tv_nsec = 1000000 };
+	struct timespec left = { .tv_nsec = 1000000 };
 	int saved = errno;
 
 	if (!atomic_load(&prepared))
 		return;
 	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_CMD_GLOBAL))
-		nanosleep(&ms, NULL);
+		while (nanosleep(&left, &left) && errno == EINTR)
+			;
 	errno = saved;
 }

@@ -23,7 +23,8 @@ bool md__barrier_prepare(void);
  * When it returns, each thread has passed through one since it was called: what a
  * thread stored before is visible here, and what was stored here before is seen by
  * what a thread loads after it. Does nothing unless md__barrier_prepare() returned
- * true. Cannot fail and keeps errno; takes some microseconds.
+ * true. Cannot fail and keeps errno; takes some microseconds, but where the fast way
+ * (barrier.c) is barred, up to some ten milliseconds.
  */
 void md__barrier_all(void);
 

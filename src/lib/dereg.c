@@ -10,24 +10,22 @@
 #include "map.h"
 #include "mr.h"
 
-/* A thread is to have as much to do as it takes several times longer than to start it. */
+/* Each thread is to have work for several times as long as it takes to start it. */
 #define REGIONS_EACH 256
 #define THREADS_MAX 8
 
-/* Some regions that follow each other in the map's list. */
+/* A part of the map's list of regions. */
 struct share {
-	struct md__mr *first;
-	unsigned int n;
-	int error; /* of the first of them that is left */
+	struct md__mr *first, *end; /* NULL: the end of the list */
+	int error;		    /* of the first of them that is left */
 	pthread_t thread;
 };
 
 static void *dereg_share(void *arg)
 {
 	struct share *s = arg;
-	struct md__mr *mr = s->first;
 
-	for (unsigned int i = 0; i < s->n; i++, mr = TAILQ_NEXT(mr, mrs)) {
+	for (struct md__mr *mr = s->first; mr != s->end; mr = TAILQ_NEXT(mr, mrs)) {
 		int error = md__mr_dereg(mr);
 
 		if (!s->error)
@@ -62,24 +60,42 @@ static unsigned int how_many_threads(const struct md_map *map, unsigned int regi
 	return useful < THREADS_MAX ? useful : THREADS_MAX;
 }
 
+static unsigned int count_registered(const struct md_map *map)
+{
+	const struct md__mr *mr;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(mr, &map->mrs, mrs)
+		n += mr->ibv != NULL;
+	return n;
+}
+
+/* As many registered regions in each share as in any other, or one less. */
+static void divide(struct md_map *map, struct share *share, unsigned int shares,
+		   unsigned int regions)
+{
+	unsigned int of = 0, n = 0;
+	struct md__mr *mr;
+
+	share[0].first = TAILQ_FIRST(&map->mrs);
+	TAILQ_FOREACH(mr, &map->mrs, mrs) {
+		if (of + 1 < shares && n == regions * (of + 1) / shares) {
+			share[of].end = mr;
+			share[++of].first = mr;
+		}
+		n += mr->ibv != NULL;
+	}
+}
+
 int md__dereg_all(struct md_map *map)
 {
 	struct share share[THREADS_MAX] = { 0 };
-	unsigned int regions = 0, threads, of = 0;
+	unsigned int regions = count_registered(map);
+	unsigned int threads = how_many_threads(map, regions);
 	bool started[THREADS_MAX] = { false };
-	struct md__mr *mr;
 	int error = 0;
 
-	TAILQ_FOREACH(mr, &map->mrs, mrs)
-		regions++;
-	threads = how_many_threads(map, regions);
-	regions = (regions + threads - 1) / threads;
-	TAILQ_FOREACH(mr, &map->mrs, mrs) {
-		if (share[of].n == regions)
-			of++;
-		if (!share[of].n++)
-			share[of].first = mr;
-	}
+	divide(map, share, threads, regions);
 	for (unsigned int i = 1; i < threads; i++)
 		started[i] = start(&share[i]);
 	for (unsigned int i = 0; i < threads; i++) {

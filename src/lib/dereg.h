@@ -12,8 +12,9 @@ struct md_map;
  * md__dereg_all - deregister what is registered
  * @map: with its lock
  *
- * Returns 0, or the errno of the first region that is left. Starts no thread in a
- * context that was opened without one (MD_OPEN_NO_THREAD); none is left when it returns.
+ * Returns 0, or the errno of the first region that could not be. The threads that it
+ * starts have ended when it returns; it starts none in a context that was opened without
+ * one (MD_OPEN_NO_THREAD), and needs none.
  */
 int md__dereg_all(struct md_map *map);
 

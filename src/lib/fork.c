@@ -9,6 +9,7 @@
 #include "errmsg.h"
 #include "fork.h"
 #include "map.h"
+#include "thread_number.h"
 
 static pthread_rwlock_t fork_lock = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER; /* before fork_lock */
@@ -50,6 +51,7 @@ static void in_child(void)
 	struct md_context *ctx;
 	struct md_map *map;
 
+	md__thread_numbers_forked();
 	TAILQ_FOREACH(ctx, &contexts, contexts) {
 		ctx->forked = true;
 		TAILQ_FOREACH(map, &ctx->maps, maps) {

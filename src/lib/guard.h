@@ -3,14 +3,14 @@
  * The guard of a map: counts its open uses and keeps new ones out in a break.
  *
  * Each thread counts in a slot of its own (thread_number.h) and cache line, and the
- * gate's line is written only when a break begins or ends. An open gate costs two
- * loads and a store: no lock, no locked instruction, no system call. The barrier that
- * they lack is made by who shuts the gate, for all threads (barrier.h). Threads that
- * share a slot count by locked instructions, which are barriers.
+ * gate's line is written only when a break begins or ends. A use costs some loads and
+ * two stores: no lock, no locked instruction, no system call. The barrier that they lack
+ * is made by who shuts the gate, for all threads (barrier.h). Threads that share a slot
+ * count by locked instructions, which are barriers.
  *
  * Why a sum of zero can be trusted once the gate is shut:
  * - get() adds one, then looks at the gate; the breaker shuts the gate, passes the barrier,
- *   then looks at the slots. Where get() is when the barrier reaches its thread, it has
+ *   then looks at the slots. Wherever get() is when the barrier reaches its thread, it has
  *   either added, and what the breaker reads has it, or its look comes after that
  *   and finds the gate shut. Hence a get() that found the gate open has its addition in
  *   what the breaker reads.
@@ -21,6 +21,8 @@
  * - No wake-up is lost: put() adds, then looks at the gate, the mirror image of the
  *   above. One that finds it shut passes a barrier of its own and adds up the slots: of
  *   several last put() the one whose barrier comes last finds no use open and wakes.
+ *   If the other found the gate still open, none may wake; but then both puts came before
+ *   the breaker's barrier ended, and its first look has them.
  */
 #ifndef MD_LIB_GUARD_H
 #define MD_LIB_GUARD_H
@@ -56,7 +58,7 @@ struct md__guard {
  *           written when the gate is shut and the last use has ended, rarely
  *           also once more than needed
  *
- * The driver shuts the gate, asks md__guard_uses(), and if that is not 0 waits
+ * The driver shuts the gate, then must ask md__guard_uses(), and if that is not 0 waits
  * for @wake_fd and asks again.
  */
 void md__guard_init(struct md__guard *g, int wake_fd);
@@ -74,16 +76,17 @@ void md__guard_open(struct md__guard *g);
  * @error: what md__guard_get() returns from now on, EAGAIN or ESTALE; ECHILD in a child
  *         after fork(2), whose last put then wakes nobody
  *
- * May change the errno of a gate that is shut. Takes some microseconds.
+ * May change the errno of a gate that is shut. Takes as long as md__barrier_all().
  */
 void md__guard_shut(struct md__guard *g, int error);
 
-/* What is not in a hurry of md__guard_put(): a thread without a slot of its own, */
+/* md__guard_put() in a thread without a slot of its own. */
 void md__guard_put_shared(struct md__guard *g);
-/* and a gate that is shut. */
+
+/* The rest of md__guard_put() with the gate shut. */
 void md__guard_wake(struct md__guard *g);
 
-/* Only the calling thread, which looks at the gate next; the fence is for the compiler. */
+/* Only this thread writes @n; it looks at the gate next. The fence is for the compiler. */
 static inline void md__guard_count(_Atomic uint64_t *n)
 {
 	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
@@ -112,9 +115,9 @@ static inline void md__guard_put(struct md__guard *g)
 /**
  * md__guard_try - begin a use, if that is the usual case
  *
- * Returns false, and md__guard_get() says why, where the gate is shut or the thread has
- * no slot of its own, or none yet. Neither is for a handler of a signal, which could come
- * between the load and the store of the same thread.
+ * Returns false where md__guard_get() is to be called: the gate is shut, or the thread has
+ * no slot of its own, or none yet. No handler of a signal may call any of get, try and put:
+ * it could come between the load and the store of the same thread.
  */
 static inline bool md__guard_try(struct md__guard *g)
 {
@@ -148,9 +151,8 @@ void md__guard_hold(struct md__guard *g);
 /**
  * md__guard_uses - how many uses are open
  *
- * After md__guard_shut() has returned: 0 means that none is open, and that what they wrote is
- * visible here. Before, it is an
- * estimate.
+ * After md__guard_shut() has returned: 0 means that none is open, and that what they wrote
+ * is visible here. Before, it is an estimate.
  */
 int64_t md__guard_uses(struct md__guard *g);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Regions of a map. Everything here with the map's lock. */
+/* Regions of a map. Everything here while somebody holds the map's lock for it. */
 #ifndef MD_LIB_MR_H
 #define MD_LIB_MR_H
 

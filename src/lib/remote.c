@@ -55,10 +55,8 @@ static void carry_out(struct md__remote *r, unsigned int act, const struct md__m
 {
 	struct md_peer *peer = r->pub.peer;
 
-	if (act & MD__HOLD_SHUT)
-		md__guard_shut(&r->guard, EAGAIN);
-	if (act & MD__HOLD_LOSE)
-		md__guard_shut(&r->guard, ESTALE);
+	if (act & (MD__HOLD_SHUT | MD__HOLD_LOSE))
+		md__guard_shut(&r->guard, act & MD__HOLD_LOSE ? ESTALE : EAGAIN);
 	if (act & MD__HOLD_TAKE)
 		take(r, &msg->grant);
 	if (act & MD__HOLD_OPEN) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /* Small numbers for threads. */
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,14 +18,20 @@ _Thread_local int md__thread_number_here;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key; /* its destructor gives the number back */
 static bool own;
+static atomic_bool gone;       /* the key */
 static _Atomic uint64_t taken; /* bit n - 1: n is somebody's own */
 static _Atomic unsigned int sharers;
+
+static uint64_t bit(int number)
+{
+	return UINT64_C(1) << (number - 1);
+}
 
 static void give_back(void *number)
 {
 	/* Destructors that run after this one can still ask. */
 	md__thread_number_here = -MD__THREAD_NUMBERS;
-	atomic_fetch_and(&taken, ~(UINT64_C(1) << ((intptr_t)number - 1)));
+	atomic_fetch_and(&taken, ~bit((int)(intptr_t)number));
 }
 
 static void prepare(void)
@@ -32,11 +39,13 @@ static void prepare(void)
 	own = md__barrier_prepare() && !pthread_key_create(&key, give_back);
 }
 
-/* A key whose destructor is unloaded would be called all the same. */
+/* Else the destructor of the key would be called when it is not there any more. */
 __attribute__((destructor)) static void forget(void)
 {
-	if (own)
-		pthread_key_delete(key);
+	if (!own)
+		return;
+	atomic_store(&gone, true);
+	pthread_key_delete(key);
 }
 
 /* Returns 0 if there is none left. */
@@ -47,12 +56,12 @@ static int take_own(void)
 
 	do {
 		n = __builtin_ffsll((long long)~seen);
-		if (!n || n > OWN)
+		if (!n || n > OWN || atomic_load(&gone))
 			return 0;
-	} while (!atomic_compare_exchange_weak(&taken, &seen, seen | UINT64_C(1) << (n - 1)));
+	} while (!atomic_compare_exchange_weak(&taken, &seen, seen | bit(n)));
 	/* Short of memory. */
 	if (pthread_setspecific(key, (void *)(intptr_t)n)) {
-		atomic_fetch_and(&taken, ~(UINT64_C(1) << (n - 1)));
+		atomic_fetch_and(&taken, ~bit(n));
 		return 0;
 	}
 	return n;
@@ -65,6 +74,7 @@ void md__thread_numbers_prepare(void)
 
 int md__thread_number_take(void)
 {
+	int saved = errno;
 	int n;
 
 	if (own)
@@ -72,5 +82,11 @@ int md__thread_number_take(void)
 	else
 		n = -1 - (int)(atomic_fetch_add(&sharers, 1) % MD__THREAD_NUMBERS);
 	md__thread_number_here = n;
+	errno = saved;
 	return n;
+}
+
+void md__thread_numbers_forked(void)
+{
+	atomic_store(&taken, md__thread_number_here > 0 ? bit(md__thread_number_here) : 0);
 }

@@ -18,14 +18,17 @@ void md__thread_numbers_prepare(void);
 
 /*
  * The number of this thread, 1 to MD__THREAD_NUMBERS: n if it is the thread's own until
- * it ends, and its successor in it has seen what it wrote; -n if others have it, too,
- * but none has it of its own: that of the threads that find all numbers taken, or of any
- * where there is no barrier (barrier.h). 0: not taken yet.
+ * it ends; the thread that has n next sees what this one wrote. -n if several threads have
+ * n, and none has it of its own: those that find all numbers taken, or all threads where
+ * there is no barrier (barrier.h). 0: not taken yet.
  */
 extern _Thread_local int md__thread_number_here
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Takes one for this thread, which has none, and returns it. */
+/* Takes one for this thread, which has none, and returns it. Keeps errno. */
 int md__thread_number_take(void);
+
+/* In the child of fork(2): the other threads are not here any more. */
+void md__thread_numbers_forked(void);
 
 #endif

@@ -4,11 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fixture.h"
 
-#define FEW 511 /* the most that one thread does */
+#define FEW 511 /* the most that are left to one thread */
 #define MANY 1500
 
 static struct md_map *map;
@@ -87,7 +86,7 @@ static void break__few_regions__one_thread(void)
 
 static void break__many_regions__several_threads_if_there_may_be(void)
 {
-	bool several = threaded && sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	bool several = threaded && unit_cpus() > 1;
 	unsigned int others = break_and_count(MANY);
 
 	CU_ASSERT_EQUAL(others > 0, several);

@@ -26,7 +26,7 @@ void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_modify(int error);
 
-/* Each is registered, or not any more, after a call of this, if not NULL, without a lock. */
+/* Without a lock, what is called before each registration and deregistration; NULL: none. */
 void fake_verbs_at_reg(void (*call)(void));
 void fake_verbs_at_dereg(void (*call)(void));
 

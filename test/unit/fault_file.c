@@ -283,7 +283,8 @@ long fault_syscall(long number, void *first, void *second)
 
 	if (number == SYS_capget)
 		fails = fault__fails("capget", EPERM, false);
-	else if ((int)(intptr_t)first == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+	else if (number == SYS_membarrier &&
+		 (int)(intptr_t)first == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
 		fails = fault__fails("membarrier", ENOMEM, false);
 	return fails ? -1 : syscall(number, first, second, 0);
 }

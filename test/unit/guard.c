@@ -234,23 +234,24 @@ static bool deny_barriers(void)
 
 static void *shut_denied(void *arg)
 {
-	bool *denied = arg;
+	int *error = arg;
 
-	*denied = deny_barriers();
+	if (!deny_barriers())
+		printf("\n    no filters of system calls here ");
 	errno = ENXIO;
 	md__guard_shut(&guard, ESTALE);
-	*denied &= errno == ENXIO;
+	*error = errno;
 	return NULL;
 }
 
 static void shut__barrier_denied_since__shut_all_the_same(void)
 {
-	bool denied = false;
+	int error = 0;
 
 	md__guard_open(&guard);
 	md__guard_get(&guard);
-	in_thread(shut_denied, &denied);
-	CU_ASSERT(denied);
+	in_thread(shut_denied, &error);
+	CU_ASSERT_EQUAL(error, ENXIO);
 	CU_ASSERT_EQUAL(md__guard_get(&guard), ESTALE);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 1);
 	md__guard_put(&guard);
@@ -437,7 +438,11 @@ static void stress__naive_guard__is_found_out(void)
 #define NEEDS_BARRIER false
 #define MOMENTS 10000
 #else
+#ifdef __x86_64__
 #define NEEDS_BARRIER true
+#else
+#define NEEDS_BARRIER false
+#endif
 #define MOMENTS 100000
 #endif
 #define OVER UINT_MAX
@@ -500,7 +505,7 @@ static pthread_t begin_moments(void *(*other)(void *))
 	return thread;
 }
 
-/* Takes the other's slots away from it, too, so that it has to wait for its stores. */
+/* Takes the slots' cache lines from the other, which then has to wait for its stores. */
 static void begin_moment(unsigned int i)
 {
 	atomic_store(&moment.begun, i);
@@ -543,12 +548,18 @@ static void get__while_it_is_shut__not_in_or_seen(void)
 	CU_ASSERT_EQUAL(first_unseen(md__guard_shut, MOMENTS), 0);
 }
 
-/* Where uses are counted by locked instructions, or on one processor, there is none. */
+/*
+ * There is none where uses are counted by locked instructions, on one processor, and on
+ * those that keep a store-release before a later load-acquire, as arm64 does.
+ */
 static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
 {
 	unsigned int at;
 
-	if (!NEEDS_BARRIER || md__thread_number_here < 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	md__guard_open(&guard);
+	CU_ASSERT_EQUAL(md__guard_get(&guard), 0);
+	md__guard_put(&guard);
+	if (!NEEDS_BARRIER || md__thread_number_here < 0 || unit_cpus() < 2)
 		return;
 	at = first_unseen(shut_without_barrier, 30 * MOMENTS);
 	CU_ASSERT(at > 0);

@@ -24,6 +24,8 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 /* Calls until one fails; 0: none does. */
 static unsigned int countdown;
 
+static bool no_threads; /* whatever the countdown says */
+
 static bool fails(void)
 {
 	return countdown && !--countdown;
@@ -47,7 +49,7 @@ char *__wrap_strdup(const char *text)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
 			  void *arg)
 {
-	return fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
+	return no_threads || fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
 }
 
 static int send_nothing(void *arg, const void *message, size_t length)
@@ -257,6 +259,26 @@ static void break__no_memory__does_not_need_any(void)
 	fixture_unmap(map);
 }
 
+#define MANY 1500 /* more than one thread is to deregister */
+
+static void break__no_threads__one_does_it_all(void)
+{
+	struct md_map *map = fixture_map(MD_MAP_RESTORE);
+	struct md_mr *mr[MANY];
+
+	for (unsigned int i = 0; i < MANY; i++)
+		mr[i] = md_reg_mr(&fake_pd, map, 0, PAGE, RW);
+	CU_ASSERT_EQUAL_FATAL(fake_verbs_live(), MANY);
+	no_threads = true;
+	break_and_release();
+	pass_event(MD_EVENT_RESTORED);
+	no_threads = false;
+	CU_ASSERT_EQUAL(fake_verbs_live(), MANY);
+	for (unsigned int i = 0; i < MANY; i++)
+		CU_ASSERT_EQUAL(md_dereg_mr(mr[i]), 0);
+	fixture_unmap(map);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(open__each_step_fails__enomem_or_eagain),
 	UNIT_CASE(map__no_memory__enomem),
@@ -268,6 +290,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(grant__no_memory__enomem),
 	UNIT_CASE(remote__no_memory__peer_is_not_punished),
 	UNIT_CASE(break__no_memory__does_not_need_any),
+	UNIT_CASE(break__no_threads__one_does_it_all),
 	{ 0 },
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,13 @@ int unit_skip(const char *suite, const char *why)
 {
 	printf("skip %s - %s\n", suite, why);
 	return 77;
+}
+
+unsigned int unit_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned int)CPU_COUNT(&set);
 }
 
 void unit_exit_child(int status)

@@ -33,6 +33,9 @@ int unit_main(const char *suite, const struct unit_case *cases, void (*setup)(vo
 /* Say that nothing was run, and why. Returns the exit status for that, 77. */
 int unit_skip(const char *suite, const char *why);
 
+/* How many processors this process may run on. */
+unsigned int unit_cpus(void);
+
 /* End a child of fork(2), without what exit(3) does but with its count of lines. */
 void unit_exit_child(int status) __attribute__((noreturn));
 
