@@ -137,19 +137,18 @@ of_all()
 	)
 
 	(($4 % (1 << 20))) || all+=("theirs $what $name/perftest_devdax $MD_DEVDAX")
-	all+=(
-		"ours $what $name/tmpfs tmpfs"
-		"theirs $what $name/perftest_tmpfs /dev/shm/perftest"
-	)
+	[[ $2 == lat ]] || all+=("ours $what $name/tmpfs tmpfs")
+	all+=("theirs $what $name/perftest_tmpfs /dev/shm/perftest")
 	in_turn "$round" "${all[@]}"
 }
 
-# durably ROUND OP SIZE ITERATIONS
+# durably ROUND OP SIZE ITERATIONS; of latency only writes
 durably()
 {
 	local round=$1 what="$2 $3 $4" kind
 
 	for kind in bw lat; do
+		[[ $kind/$2 != lat/send ]] || continue
 		in_turn "$round" \
 			"ours $kind $what durable_$kind/$2/lease lease:/mnt/pmem/lease --persist" \
 			"ours $kind $what durable_$kind/$2/bounce bounce:/mnt/pmem/bounce"

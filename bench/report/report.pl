@@ -240,6 +240,30 @@ say_md('# What a lease costs, and what it saves');
 say_md("\n$date, `$command`, ", join(' and ', map { where($_) } grep { $_ ne 'host' } @kernels),
 	', in guests with soft-RoCE (rxe) and emulated NVDIMMs. Medians; times of an emulated CPU say little, their ratios more.');
 
+sub limit {
+	my $r = shift;
+	return '' unless defined $r->{limit};
+	return ($r->{sense} eq '>=' ? 'at least ' : 'at most ') . figure($r->{limit});
+}
+
+# The medians of all ratios of a kind, from the lowest to the highest, and how many were missed.
+sub in_short {
+	my @of = sort { $a->{ratio} <=> $b->{ratio} } @_;
+	@of or return '';
+	my $bad = grep { defined $_->{holds} && !$_->{holds} } @of;
+	my $range = ratio($of[0]{ratio}) . (@of > 1 ? ' to ' . ratio($of[-1]{ratio}) : '');
+	return $range unless $bad;
+	return "$range, **missed**" . (@of > 1 ? " in $bad of " . @of : '');
+}
+
+say_md("\n## In short\n");
+head('ratio', (map { where($_) } @kernels), 'limit');
+my %seen;
+for my $r (grep { !$seen{ $_->{label} }++ } @results) {
+	my @of = grep { $_->{label} eq $r->{label} } @results;
+	row($r->{label}, (map { my $k = $_; in_short(grep { $_->{kernel} eq $k } @of) } @kernels), limit($r));
+}
+
 say_md("\n## Limits\n");
 say_md('Ratios of values that were measured one after the other: median, the interval that has it in ',
 	'95 of 100 cases, and how many. A limit is missed when all of the interval is beyond it: ',
@@ -248,7 +272,7 @@ head('what', 'of', 'on', 'ratio', 'interval', 'n', 'limit', 'holds');
 for my $r (@results) {
 	row($r->{label}, "`$r->{name}`", where($r->{kernel}), ratio($r->{ratio}),
 		join(' to ', map { ratio($_) } @{ $r->{spread} }), $r->{n},
-		defined $r->{limit} ? ($r->{sense} eq '>=' ? 'at least ' : 'at most ') . figure($r->{limit}) : '',
+		limit($r),
 		defined $r->{holds} ? ($r->{holds} ? 'yes' : '**missed**') : '');
 }
 
