@@ -57,6 +57,8 @@ values guard/pair/1 ns 13 13 14 14 13 13 13
 values guard/rmw2/1 ns 10 10 10 10 10 10 10
 values reg/lease_again/65536 us 104 106 107 106 106 108 106
 values reg/lease_raw/65536 us 100 100 100 100 100 100 100
+values reg/lease_again/4096 us 120 120 120
+values reg/lease_raw/4096 us 100 100 100
 # 25 values: the interval leaves seven out at each end.
 # shellcheck disable=SC2046 # words
 values break/regions/1/idle us $(seq 1 25)
@@ -91,6 +93,8 @@ check slope__least_squares__of_medians is growth/regions/slope value 15
 check json__each_line__has_all_fields jq -se 'all(.[]; has("name") and has("kernel") and
 	has("value") and has("unit") and has("ratio") and has("limit") and has("holds") and
 	has("n") and has("spread"))' "$out/report.json"
+check short__one_of_two_missed__range_and_how_many grep -qF \
+	"| 1.060 to 1.200, **missed** in 1 of 2 | at most 1.05 |" "$out/report.md"
 check misses__said_on_stdout test "$(grep -c '^missed' "$out/said")" = \
 	"$(jq -s 'map(select(.holds == false)) | length' "$out/report.json")"
 check pictures__drawn test -s "$out/break-regions.svg"
