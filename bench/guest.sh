@@ -18,14 +18,14 @@ failed=0
 
 # OP SIZE ITERATIONS of bandwidth: what takes about a second, connecting included.
 bandwidth=(
-	"write 4096 1000" "write 65536 200" "write 1048576 15" "write 8388608 2"
+	"write 4096 1000" "write 65536 200" "write 1048576 15"
 	"read 65536 200" "read 1048576 15"
 	"send 4096 1000" "send 65536 200"
 )
 latency=("write 2 500" "write 4096 300" "read 2 300" "send 2 300")
 durable=("write 4096 300" "write 65536 150" "write 1048576 15" "send 4096 300" "send 65536 150")
 rounds=6
-breaks=16
+breaks=12
 few=6
 sizes=64K,256K,1M,4M,16M,64M,256M,1G
 regions=1,4,16,64,256,1024,4096
