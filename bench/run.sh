@@ -5,7 +5,7 @@
 #
 #   bash bench/run.sh [--quick] [--kernel K]...
 #
-# --quick     fewer rounds, sizes and breaks, no other libraries: 5 minutes, not 40
+# --quick     fewer rounds, sizes and breaks, no other libraries: 5 minutes, not 30
 # --kernel K  in a guest with that kernel only, not with each that test/vm/kernel.sh knows
 #
 # Installs what is missing, builds, boots one guest after the other with persistent

@@ -350,7 +350,9 @@ sub bars {
 	for my $bar (@anatomy) {
 		my ($label, $name) = @$bar;
 		next unless $of->{$name};
-		push @bars, [$label, map { Stats::median(@{ $of->{"$name/$_"} // [0] }) / 1000 } @steps];
+		# The breaker can be back before the holder has looked at the clock.
+		push @bars, [$label, map { my $ms = Stats::median(@{ $of->{"$name/$_"} // [0] }) / 1000;
+			$ms > 0 ? $ms : 0 } @steps];
 	}
 	return @bars;
 }
