@@ -2,13 +2,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 
 #include "context.h"
 #include "dereg.h"
 #include "map.h"
 #include "mr.h"
+#include "thread.h"
 
 /* Each thread is to have work for several times as long as it takes to start it. */
 #define REGIONS_EACH 256
@@ -32,19 +32,6 @@ static void *dereg_share(void *arg)
 			s->error = error;
 	}
 	return NULL;
-}
-
-/* Signals are the application's threads' concern. */
-static bool start(struct share *s)
-{
-	sigset_t all, old;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&s->thread, NULL, dereg_share, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return !error;
 }
 
 static unsigned int how_many_threads(const struct md_map *map, unsigned int regions)
@@ -97,7 +84,7 @@ int md__dereg_all(struct md_map *map)
 
 	divide(map, share, threads, regions);
 	for (unsigned int i = 1; i < threads; i++)
-		started[i] = start(&share[i]);
+		started[i] = !md__thread_start(&share[i].thread, dereg_share, &share[i]);
 	for (unsigned int i = 0; i < threads; i++) {
 		if (started[i])
 			pthread_join(share[i].thread, NULL);

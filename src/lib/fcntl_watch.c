@@ -15,6 +15,7 @@
 #include "errmsg.h"
 #include "fcntl_watch.h"
 #include "proc.h"
+#include "thread.h"
 
 #define LEASE_BREAK_TIME "/proc/sys/fs/lease-break-time"
 
@@ -149,7 +150,6 @@ static void register_handler(void)
 static int start(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	sigset_t all, old;
 	int err;
 
 	pthread_once(&once, register_handler);
@@ -158,10 +158,7 @@ static int start(void)
 				strerror(register_error));
 	atomic_store(&stop, false);
 	sem_init(&started, 0, 0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, watch, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = md__thread_start(&thread, watch, NULL);
 	if (err) {
 		sem_destroy(&started);
 		return md__fail(err, "cannot start the thread that hears of breaks: %s",

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include "map.h"
 #include "peers.h"
 #include "service.h"
+#include "thread.h"
 
 #define BATCH 16
 #define HELP_MS 20
@@ -305,13 +305,8 @@ static void *serve(void *arg)
 
 int md__service_start(struct md_context *ctx)
 {
-	sigset_t all, old;
-	int err;
+	int err = md__thread_start(&ctx->thread, serve, ctx);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&ctx->thread, NULL, serve, ctx);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
 		return md__fail(err, "cannot start the service thread: %s", strerror(err));
 	pthread_setname_np(ctx->thread, "mapdirect");
