@@ -32,6 +32,7 @@ regions=1,4,16,64,256,1024,4096
 qps=1,8,32,128
 peers=1,2,4,8,16
 bytes=1M,16M,256M,1G
+leases=64M,256M,1G
 if [[ $quick ]]; then
 	bandwidth=("write 4096 500" "write 65536 150")
 	latency=("write 2 300")
@@ -44,6 +45,7 @@ if [[ $quick ]]; then
 	qps=32
 	peers=4
 	bytes=1M,64M
+	leases=64M
 fi
 
 # phase WHAT: begins now
@@ -190,8 +192,8 @@ phase registration
 must registration "$build/bench/md_reg" "--sizes=$sizes" "--rounds=$rounds" \
 	--lease=/mnt/pmem/reg "--devdax=$MD_DEVDAX" --tmpfs "--samples=$samples"
 phase "memory, guard"
-must memory "$build/bench/md_reg" --memory "--rounds=$rounds" --lease=/mnt/pmem/reg \
-	"--samples=$samples"
+must memory "$build/bench/md_reg" --memory "--sizes=$leases" "--rounds=$few" \
+	--lease=/mnt/pmem/reg "--samples=$samples"
 must guard "$build/bench/md_guard" --file=/mnt/pmem/guard --threads=1,2 "--rounds=$rounds" \
 	"--samples=$samples"
 if [[ ! $quick ]]; then
