@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fixture.h"
 
@@ -47,7 +48,10 @@ static atomic_uint deregs, elsewhere;
 static pthread_t first;
 static pthread_mutex_t first_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The first one waits until another thread is at it, too, but not for ever. */
+/*
+ * The first one waits until another thread is at it, too, but not for ever; and that one
+ * then takes so long that it comes late where it is not waited for.
+ */
 static void count_threads(void)
 {
 	struct timespec nap = { .tv_nsec = 1000000 };
@@ -59,7 +63,8 @@ static void count_threads(void)
 		first = pthread_self();
 	other = before && !pthread_equal(first, pthread_self());
 	pthread_mutex_unlock(&first_lock);
-	atomic_fetch_add(&elsewhere, other);
+	if (!atomic_fetch_add(&elsewhere, other) && other)
+		usleep(100000);
 	for (int naps = 0; !before && !atomic_load(&elsewhere) && naps < 200; naps++)
 		nanosleep(&nap, NULL);
 }
@@ -95,20 +100,31 @@ static void break__many_regions__several_threads_if_there_may_be(void)
 
 /* ---- failures ---------------------------------------------------------------- */
 
-/* Wherever they are in the list, the others go, and these as soon as they can. */
-static void break__some_of_many_stay__tried_again(void)
+/* Whichever thread has it, it holds the release up until it is gone. */
+static void one_stays(unsigned int which)
 {
 	reg_all(MANY);
-	fake_verbs_fail_dereg(MANY / 2, 10, EBUSY);
+	fake_verbs_fail_dereg_of(mr[which]->rkey, 3, EBUSY);
 	break_and_release();
 	pass_event(MD_EVENT_RESTORED);
 	check_and_end(MANY);
 }
 
+static void break__first_of_many_stays__tried_again(void)
+{
+	one_stays(0);
+}
+
+static void break__last_of_many_stays__tried_again(void)
+{
+	one_stays(MANY - 1);
+}
+
 static const struct unit_case cases[] = {
 	UNIT_CASE(break__few_regions__one_thread),
 	UNIT_CASE(break__many_regions__several_threads_if_there_may_be),
-	UNIT_CASE(break__some_of_many_stay__tried_again),
+	UNIT_CASE(break__first_of_many_stays__tried_again),
+	UNIT_CASE(break__last_of_many_stays__tried_again),
 	{ 0 },
 };
 

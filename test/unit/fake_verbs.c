@@ -27,6 +27,7 @@ struct ibv_device fake_device[2] = { { .name = "fake0" }, { .name = "fake1" } };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static TAILQ_HEAD(, fake_mr) mrs = TAILQ_HEAD_INITIALIZER(mrs);
 static struct failure reg_failure, dereg_failure;
+static uint32_t failing_rkey; /* 0: any */
 static int modify_error;
 static unsigned int strays;
 bool (*fake_verbs_covers)(const void *addr, size_t length) = fake_lease_covers;
@@ -111,7 +112,7 @@ int ibv_dereg_mr(struct ibv_mr *ibv)
 	if (call)
 		call();
 	pthread_mutex_lock(&lock);
-	error = fails(&dereg_failure);
+	error = !failing_rkey || ibv->rkey == failing_rkey ? fails(&dereg_failure) : 0;
 	if (!error) {
 		TAILQ_REMOVE(&mrs, mr, mrs);
 		free(mr);
@@ -143,6 +144,7 @@ void fake_verbs_reset(void)
 	}
 	reg_failure = (struct failure){ 0 };
 	dereg_failure = (struct failure){ 0 };
+	failing_rkey = 0;
 	modify_error = 0;
 	reuse_keys = false;
 	atomic_store(&at_reg, NULL);
@@ -174,6 +176,12 @@ void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error)
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error)
 {
 	set_failure(&dereg_failure, nth, times, error);
+}
+
+void fake_verbs_fail_dereg_of(uint32_t rkey, unsigned int times, int error)
+{
+	failing_rkey = rkey;
+	set_failure(&dereg_failure, 1, times, error);
 }
 
 void fake_verbs_fail_modify(int error)

@@ -26,6 +26,9 @@ void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error);
 void fake_verbs_fail_modify(int error);
 
+/* The same for that region only, from its next deregistration on. */
+void fake_verbs_fail_dereg_of(uint32_t rkey, unsigned int times, int error);
+
 /* Without a lock, what is called before each registration and deregistration; NULL: none. */
 void fake_verbs_at_reg(void (*call)(void));
 void fake_verbs_at_dereg(void (*call)(void));
