@@ -11,10 +11,10 @@
 
 #include "file.h"
 #include "must.h"
+#include "reg.h"
 
 #define BLOCK ((size_t)1 << 20)
 #define PAGE ((size_t)4096)
-#define HUGE_SIZE ((uint64_t)2 << 20)
 #define EXTENTS 256
 
 /* Without its name at once: nothing is left of it, however this process ends. */
@@ -81,8 +81,8 @@ int file_make_fragmented(const char *path, size_t length)
 
 static bool is_huge(const struct fiemap_extent *x)
 {
-	return x->fe_physical % HUGE_SIZE == 0 && x->fe_logical % HUGE_SIZE == 0 &&
-	       (x->fe_flags & FIEMAP_EXTENT_LAST || x->fe_length % HUGE_SIZE == 0);
+	return x->fe_physical % REG_HUGE == 0 && x->fe_logical % REG_HUGE == 0 &&
+	       (x->fe_flags & FIEMAP_EXTENT_LAST || x->fe_length % REG_HUGE == 0);
 }
 
 size_t file_extents(int fd, bool *huge)
