@@ -1,48 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* The guard of a map: its rules in one thread, across threads, and under load. */
+/* The guard of a map: its rules in one thread, and across threads. */
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "guard.h"
-#include "unit.h"
+#include "guard_fixture.h"
 
 #define THREADS (3 * MD__THREAD_NUMBERS)
-
-static struct md__guard guard;
-static int wake_fd;
-
-static void setup(void)
-{
-	wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	md__guard_init(&guard, wake_fd);
-}
-
-static void teardown(void)
-{
-	close(wake_fd);
-}
-
-static unsigned int wakes(void)
-{
-	uint64_t n;
-
-	return read(wake_fd, &n, sizeof(n)) == sizeof(n) ? (unsigned int)n : 0;
-}
 
 /* Runs a function in a thread of its own, to its end. */
 static void in_thread(void *(*fn)(void *), void *arg)
@@ -70,7 +36,7 @@ static void init__new_guard__is_shut(void)
 {
 	CU_ASSERT_EQUAL(md__guard_get(&guard), EAGAIN);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
-	CU_ASSERT_EQUAL(wakes(), 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 0);
 }
 
 static void get__open__counts(void)
@@ -93,7 +59,7 @@ static void get__shut__errno_of_the_gate_and_no_wake(void)
 	md__guard_shut(&guard, ESTALE);
 	CU_ASSERT_EQUAL(md__guard_get(&guard), ESTALE);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
-	CU_ASSERT_EQUAL(wakes(), 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 0);
 }
 
 static void get__opened_again__works(void)
@@ -110,7 +76,7 @@ static void put__gate_open__does_not_wake(void)
 	md__guard_open(&guard);
 	md__guard_get(&guard);
 	md__guard_put(&guard);
-	CU_ASSERT_EQUAL(wakes(), 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 0);
 }
 
 static void put__gate_shut__wakes_with_the_last_use_only(void)
@@ -121,9 +87,9 @@ static void put__gate_shut__wakes_with_the_last_use_only(void)
 	md__guard_shut(&guard, EAGAIN);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 2);
 	md__guard_put(&guard);
-	CU_ASSERT_EQUAL(wakes(), 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 0);
 	md__guard_put(&guard);
-	CU_ASSERT_EQUAL(wakes(), 1);
+	CU_ASSERT_EQUAL(guard_wakes(), 1);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
 }
 
@@ -138,7 +104,7 @@ static void put__wakes_or_not__errno_is_kept(void)
 	CU_ASSERT_EQUAL(errno, ENXIO);
 
 	/* An eventfd that cannot take more fails its writer with EAGAIN. */
-	CU_ASSERT_EQUAL(write(wake_fd, &full, sizeof(full)), sizeof(full));
+	CU_ASSERT_EQUAL(write(guard_wake_fd, &full, sizeof(full)), sizeof(full));
 	md__guard_get(&guard);
 	md__guard_shut(&guard, EAGAIN);
 	errno = ENXIO;
@@ -155,10 +121,10 @@ static void put__in_another_thread__sum_is_right(void)
 	in_thread(put_one, NULL);
 	in_thread(put_one, NULL);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 1);
-	CU_ASSERT_EQUAL(wakes(), 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 0);
 	in_thread(put_one, NULL);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
-	CU_ASSERT_EQUAL(wakes(), 1);
+	CU_ASSERT_EQUAL(guard_wakes(), 1);
 }
 
 /* Each of them finds the slot as the one before has left it. */
@@ -177,7 +143,7 @@ static void get__threads_one_after_the_other__sum_is_right(void)
 	for (int i = 0; i < THREADS; i++)
 		md__guard_put(&guard);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
-	CU_ASSERT_EQUAL(wakes(), 1);
+	CU_ASSERT_EQUAL(guard_wakes(), 1);
 }
 
 static pthread_barrier_t all_are_here;
@@ -216,27 +182,11 @@ static void get__more_threads_than_slots__sum_is_right(void)
 }
 
 /* ---- without a barrier ---------------------------------------------------- */
-
-/* From now on membarrier(2) fails in this thread, and those that it starts. */
-static bool deny_barriers(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-}
-
 static void *shut_denied(void *arg)
 {
 	int *error = arg;
 
-	if (!deny_barriers())
+	if (!guard_deny_barriers())
 		printf("\n    no filters of system calls here ");
 	errno = ENXIO;
 	md__guard_shut(&guard, ESTALE);
@@ -255,334 +205,7 @@ static void shut__barrier_denied_since__shut_all_the_same(void)
 	CU_ASSERT_EQUAL(md__guard_get(&guard), ESTALE);
 	CU_ASSERT_EQUAL(md__guard_uses(&guard), 1);
 	md__guard_put(&guard);
-	CU_ASSERT_EQUAL(wakes(), 1);
-}
-
-/* ---- stress ----------------------------------------------------------- */
-
-#define WORKERS 4
-#define BREAKS 2000
-
-/*
- * Another way to guard, to show that the check below sees a guard that does
- * not: it looks at the gate before it counts itself in, and not after.
- */
-struct ways {
-	int (*get)(struct md__guard *g);
-	void (*put)(struct md__guard *g);
-	void (*shut)(struct md__guard *g, int error);
-};
-
-static const struct ways real = { md__guard_get, md__guard_put, md__guard_shut };
-
-static int naive_get(struct md__guard *g)
-{
-	int error = atomic_load(&g->gate);
-
-	if (error)
-		return error;
-	sched_yield();
-	atomic_fetch_add(&g->slot[0].gets, 1);
-	return 0;
-}
-
-static void naive_put(struct md__guard *g)
-{
-	const uint64_t one = 1;
-
-	atomic_fetch_add(&g->slot[0].puts, 1);
-	if (!atomic_load(&g->gate) || md__guard_uses(g))
-		return;
-	while (write(wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
-static void shut_without_barrier(struct md__guard *g, int error)
-{
-	atomic_store(&g->gate, error);
-}
-
-static const struct ways naive = { naive_get, naive_put, shut_without_barrier };
-
-static struct {
-	const struct ways *ways;
-	_Atomic int leased;	 /* what the guard protects */
-	_Atomic int strays;	 /* uses that found it gone */
-	_Atomic uint64_t inside; /* uses that got in, in all */
-	_Atomic int handed_over; /* uses that wait for a put elsewhere */
-	_Atomic bool stop;
-	uint64_t plain; /* for the race detector: written without a lease */
-} s;
-
-/* A use that belongs to nobody is put by whoever finds it. */
-static bool take_over(void)
-{
-	int n = atomic_load(&s.handed_over);
-
-	return n > 0 && atomic_compare_exchange_strong(&s.handed_over, &n, n - 1);
-}
-
-static void *worker(void *arg)
-{
-	uint64_t seed = (uintptr_t)arg, sum = 0;
-
-	while (!atomic_load(&s.stop)) {
-		if (take_over())
-			s.ways->put(&guard);
-		if (s.ways->get(&guard)) {
-			sched_yield();
-			continue;
-		}
-		atomic_fetch_add_explicit(&s.inside, 1, memory_order_relaxed);
-		if (s.ways == &real)
-			sum += *(volatile uint64_t *)&s.plain;
-		if (!(unit_random(&seed) % 16))
-			sched_yield();
-		if (!atomic_load_explicit(&s.leased, memory_order_relaxed))
-			atomic_fetch_add(&s.strays, 1);
-		if (unit_random(&seed) % 8)
-			s.ways->put(&guard);
-		else
-			atomic_fetch_add(&s.handed_over, 1);
-	}
-	while (take_over())
-		s.ways->put(&guard);
-	return (void *)(uintptr_t)sum;
-}
-
-/* Shuts and opens; returns false if a wake-up that was due did not come. */
-static bool drain(void)
-{
-	struct timespec nap = { .tv_nsec = 20000 };
-
-	s.ways->shut(&guard, EAGAIN);
-	while (md__guard_uses(&guard) > 0) {
-		for (int naps = 0; !wakes(); naps++) {
-			if (naps > 500000)
-				return false;
-			nanosleep(&nap, NULL);
-		}
-	}
-	return true;
-}
-
-/* Whatever the scheduler does, there is a use for each break. False: none came. */
-static bool used_since(uint64_t before)
-{
-	struct timespec nap = { .tv_nsec = 20000 };
-
-	for (int naps = 0; atomic_load(&s.inside) == before; naps++) {
-		if (naps > 500000)
-			return false;
-		nanosleep(&nap, NULL);
-	}
-	return true;
-}
-
-static bool stress(const struct ways *ways)
-{
-	pthread_t thread[WORKERS];
-	bool woken = true;
-
-	s.ways = ways;
-	atomic_store(&s.leased, 1);
-	atomic_store(&s.strays, 0);
-	atomic_store(&s.inside, 0);
-	atomic_store(&s.stop, false);
-	md__guard_open(&guard);
-	for (int i = 0; i < WORKERS; i++)
-		pthread_create(&thread[i], NULL, worker, (void *)(uintptr_t)(i + 1));
-	for (int i = 0; i < BREAKS && woken; i++) {
-		uint64_t before;
-
-		woken = drain();
-		before = atomic_load(&s.inside);
-		atomic_store_explicit(&s.leased, 0, memory_order_relaxed);
-		if (ways == &real)
-			s.plain++;
-		sched_yield();
-		atomic_store_explicit(&s.leased, 1, memory_order_relaxed);
-		md__guard_open(&guard);
-		woken &= used_since(before);
-	}
-	atomic_store(&s.stop, true);
-	for (int i = 0; i < WORKERS; i++)
-		pthread_join(thread[i], NULL);
-	return woken;
-}
-
-static void stress__breaks_among_uses__nobody_inside_after_the_drain(void)
-{
-	CU_ASSERT(stress(&real));
-	CU_ASSERT_EQUAL(atomic_load(&s.strays), 0);
-	CU_ASSERT(atomic_load(&s.inside) >= BREAKS);
-	CU_ASSERT_EQUAL(md__guard_uses(&guard), 0);
-	printf("\n    %lu uses, %d breaks ", (unsigned long)atomic_load(&s.inside), BREAKS);
-}
-
-/* It takes a thread that is put off at the wrong place: on a busy machine, some time. */
-static void stress__naive_guard__is_found_out(void)
-{
-	for (int tries = 0; tries < 100; tries++) {
-		stress(&naive);
-		if (atomic_load(&s.strays))
-			break;
-	}
-	CU_ASSERT(atomic_load(&s.strays) > 0);
-	printf("\n    %d strays ", atomic_load(&s.strays));
-}
-
-/* ---- one use and one break at the same moment ----------------------------- */
-
-#ifdef LOCKED_INSTRUCTIONS
-#define NEEDS_BARRIER false
-#define MOMENTS 10000
-#else
-#ifdef __x86_64__
-#define NEEDS_BARRIER true
-#else
-#define NEEDS_BARRIER false
-#endif
-#define MOMENTS 100000
-#endif
-#define OVER UINT_MAX
-
-static struct {
-	_Alignas(MD__GUARD_LINE) atomic_uint begun; /* the number of the moment */
-	_Alignas(MD__GUARD_LINE) atomic_uint ended;
-	int error; /* of get() */
-} moment;
-
-static unsigned int wait_for_change(atomic_uint *a, unsigned int from)
-{
-	unsigned int is;
-
-	for (unsigned int looks = 1; (is = atomic_load(a)) == from; looks++) {
-		if (!(looks % 10000))
-			sched_yield();
-	}
-	return is;
-}
-
-/* One comes a little later than the other, by this much or that. */
-static void dawdle(unsigned int turns)
-{
-	for (volatile unsigned int i = 0; i < turns; i++)
-		;
-}
-
-static void *get_at_each_moment(void *arg)
-{
-	unsigned int i = 0;
-
-	while ((i = wait_for_change(&moment.begun, i)) != OVER) {
-		dawdle(i % 16);
-		moment.error = md__guard_get(&guard);
-		atomic_store(&moment.ended, i);
-	}
-	return arg;
-}
-
-static void *put_at_each_moment(void *arg)
-{
-	unsigned int i = 0;
-
-	while ((i = wait_for_change(&moment.begun, i)) != OVER) {
-		dawdle(i % 16);
-		md__guard_put(&guard);
-		atomic_store(&moment.ended, i);
-	}
-	return arg;
-}
-
-static pthread_t begin_moments(void *(*other)(void *))
-{
-	pthread_t thread;
-
-	atomic_store(&moment.begun, 0);
-	atomic_store(&moment.ended, 0);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, other, NULL), 0);
-	return thread;
-}
-
-/* Takes the slots' cache lines from the other, which then has to wait for its stores. */
-static void begin_moment(unsigned int i)
-{
-	atomic_store(&moment.begun, i);
-	for (unsigned int looks = 0; looks < i / 16 % 16; looks++)
-		md__guard_uses(&guard);
-}
-
-static void end_moments(pthread_t thread)
-{
-	atomic_store(&moment.begun, OVER);
-	pthread_join(thread, NULL);
-}
-
-/* A use that gets in and that the break does not see: at which moment; 0: at none. */
-static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error), unsigned int moments)
-{
-	pthread_t user = begin_moments(get_at_each_moment);
-	unsigned int found = 0;
-
-	for (unsigned int i = 1; i <= moments && !found; i++) {
-		bool seen;
-
-		md__guard_open(&guard);
-		begin_moment(i);
-		shut(&guard, EAGAIN);
-		seen = md__guard_uses(&guard) > 0;
-		wait_for_change(&moment.ended, i - 1);
-		if (moment.error)
-			continue;
-		if (!seen)
-			found = i;
-		md__guard_put(&guard);
-	}
-	end_moments(user);
-	return found;
-}
-
-static void get__while_it_is_shut__not_in_or_seen(void)
-{
-	CU_ASSERT_EQUAL(first_unseen(md__guard_shut, MOMENTS), 0);
-}
-
-/*
- * There is none where uses are counted by locked instructions, on one processor, and on
- * those that keep a store-release before a later load-acquire, as arm64 does.
- */
-static void get__while_it_is_shut_without_barrier__unseen_use_is_found_out(void)
-{
-	unsigned int at;
-
-	md__guard_open(&guard);
-	CU_ASSERT_EQUAL(md__guard_get(&guard), 0);
-	md__guard_put(&guard);
-	if (!NEEDS_BARRIER || md__thread_number_here < 0 || unit_cpus() < 2)
-		return;
-	at = first_unseen(shut_without_barrier, 30 * MOMENTS);
-	CU_ASSERT(at > 0);
-	printf("\n    at moment %u ", at);
-}
-
-static void put__while_another_is_put__one_wakes(void)
-{
-	pthread_t user = begin_moments(put_at_each_moment);
-	unsigned int lost = 0;
-
-	for (unsigned int i = 1; i <= MOMENTS; i++) {
-		md__guard_open(&guard);
-		md__guard_get(&guard);
-		md__guard_get(&guard);
-		md__guard_shut(&guard, EAGAIN);
-		begin_moment(i);
-		md__guard_put(&guard);
-		wait_for_change(&moment.ended, i - 1);
-		lost += !wakes();
-	}
-	end_moments(user);
-	CU_ASSERT_EQUAL(lost, 0);
+	CU_ASSERT_EQUAL(guard_wakes(), 1);
 }
 
 static const struct unit_case cases[] = {
@@ -597,31 +220,10 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(get__threads_one_after_the_other__sum_is_right),
 	UNIT_CASE(get__more_threads_than_slots__sum_is_right),
 	UNIT_CASE(shut__barrier_denied_since__shut_all_the_same),
-	UNIT_CASE(stress__breaks_among_uses__nobody_inside_after_the_drain),
-	UNIT_CASE(stress__naive_guard__is_found_out),
-	UNIT_CASE(get__while_it_is_shut__not_in_or_seen),
-	UNIT_CASE(get__while_it_is_shut_without_barrier__unseen_use_is_found_out),
-	UNIT_CASE(put__while_another_is_put__one_wakes),
 	{ 0 },
 };
 
-/* The same cases again, in a process whose threads can have no slots of their own. */
-static bool have_no_own_slots(const char *without)
-{
-	pthread_key_t key;
-
-	if (!strcmp(without, "membarrier"))
-		return deny_barriers();
-	while (!pthread_key_create(&key, NULL))
-		;
-	return true;
-}
-
 int main(int argc, char **argv)
 {
-	const char *without = getenv("GUARD_WITHOUT");
-
-	if (without && !have_no_own_slots(without))
-		return unit_skip("guard", "no filter of system calls");
-	return unit_main("guard", cases, setup, teardown, argc, argv);
+	return guard_main("guard", cases, argc, argv);
 }
