@@ -7,7 +7,7 @@
 #   bash test/dkms.sh [--kernel K]
 #
 # Prints "ok NAME" or "not ok NAME - why" for each case. Exit code 1 if one failed.
-# An emulated CPU takes two minutes to compile it.
+# An emulated CPU takes five minutes to compile it.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -81,4 +81,4 @@ here()
 cmake --preset release >/dev/null
 cmake --build build/release -j2 >/dev/null
 bash test/debs.sh >/dev/null
-exec bash test/vm/run.sh "$@" --no-module --time 1500 -- bash test/dkms.sh --here
+exec bash test/vm/run.sh "$@" --no-module --time 2400 -- bash test/dkms.sh --here

@@ -172,17 +172,17 @@ else
 	if [[ ${kernel[1]-6.1} == 6.1* ]]; then
 		copies=(--allow-kernel-line "$miscounted")
 	fi
-	boot normal 1800 "${copies[@]}" -- "${normal[@]}"
+	boot normal 2700 "${copies[@]}" -- "${normal[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot testing 900 "${copies[@]}" --testing --allow-kernel-line "$warning" \
+		boot testing 1350 "${copies[@]}" --testing --allow-kernel-line "$warning" \
 		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
-		boot warned 600 --allow-kernel-line "$warning" -- "${warned[@]}"
+		boot warned 900 --allow-kernel-line "$warning" -- "${warned[@]}"
 	if ((!${#options[@]})); then
-		boot large 900 --pmem-size 4G -- "${large[@]}"
-		boot_pair link 600 bash test/guest/link.sh build/release/examples
-		boot_pair link_log 600 bash test/guest/link_log.sh build/release/examples
-		boot_pair recall_link 600 bash test/guest/recall_link.sh build/release/test/guest
+		boot large 1350 --pmem-size 4G -- "${large[@]}"
+		boot_pair link 900 bash test/guest/link.sh build/release/examples
+		boot_pair link_log 900 bash test/guest/link_log.sh build/release/examples
+		boot_pair recall_link 900 bash test/guest/recall_link.sh build/release/test/guest
 	fi
 	if [[ $with_long ]]; then
 		options=(--long)
