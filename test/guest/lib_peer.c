@@ -74,7 +74,7 @@ static void granted(struct writer *w, struct md_remote *remote, unsigned int cou
 	w->paused = w->remote;
 	w->remote = remote;
 	w->limit = p->per_grant ? w->posted + p->per_grant : UINT_MAX;
-	if (p->leaks)
+	for (unsigned int i = 0; i < p->leaks; i++)
 		CHECK(kept = malloc(1));
 	atomic_store(&p->heap, mallinfo2().uordblks);
 	atomic_fetch_add(&p->grants, count);

@@ -30,7 +30,7 @@ struct lib_peer {
 	unsigned int depth;	/* writes under way */
 	unsigned int large;	/* bytes of each write, which is then no record */
 	unsigned int per_grant; /* writes in each grant; 0: without end */
-	bool leaks;		/* the smallest piece of its heap in each grant */
+	unsigned int leaks;	/* so many of the smallest pieces of its heap in each grant */
 	struct rdma_name holder;
 	atomic_bool started, holder_ready, waits, stop, lazy;
 	atomic_int signal; /* to its process */

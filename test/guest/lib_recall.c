@@ -18,7 +18,7 @@
 
 #define PEERS 8
 #define LENGTH (1 * MIB)
-#define BREAKS 20
+#define BREAKS 10
 #define DEADLINE_S 45
 /* Guests are slow, other guests run beside them, and there are nine or 17 processes in it. */
 #define BUDGET_MS 12000
@@ -124,7 +124,7 @@ static void break_each_second(int peers, int breaks, unsigned int depth, unsigne
 
 /*
  * Proves: eight peers that write all the time and cooperate lose no queue pair and
- * no write in twenty breaks, and each break takes a small part of the deadline.
+ * no write in ten breaks, and each break takes a small part of the deadline.
  */
 static void lib_recall__eight_peers_cooperate__no_queue_pair_lost(const void *unused)
 {
@@ -132,18 +132,18 @@ static void lib_recall__eight_peers_cooperate__no_queue_pair_lost(const void *un
 	break_each_second(PEERS, BREAKS, LIB_PEER_DEPTH, 20);
 }
 
-/* Proves: so it is with sixteen, which write two pages at a time, in five breaks. */
+/* Proves: so it is with sixteen, which write two pages at a time, in three breaks. */
 static void lib_recall__sixteen_peers_broken_each_second__none_is_fenced(const void *unused)
 {
 	(void)unused;
-	break_each_second(LIB_PEERS_MAX, 5, 2, 2);
+	break_each_second(LIB_PEERS_MAX, 3, 2, 2);
 }
 
 /* ---- blocks that are taken away ------------------------------------------ */
 
 /* What is taken is from here to the end of what is leased. */
 #define TAKEN_FROM (LENGTH / 2)
-#define TAKINGS 10
+#define TAKINGS 6
 
 static int punch_half(const char *path)
 {
@@ -218,7 +218,7 @@ static void check_the_count(const struct taking *t)
 
 /*
  * Proves: eight peers that write sixteen pages at a time, whose file loses half of its
- * blocks ten times, change no byte of who gets these blocks, and lose no record
+ * blocks six times, change no byte of who gets these blocks, and lose no record
  * that was acknowledged as durable, save those that were taken.
  */
 static void lib_recall__blocks_taken_from_eight__none_stray_none_lost(const void *unused)

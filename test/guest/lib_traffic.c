@@ -16,7 +16,7 @@
 #include "stream.h"
 #include "suite.h"
 
-#define BREAKS 20
+#define BREAKS 10
 
 /* ---- a holder that brackets each write by a use -------------------------- */
 

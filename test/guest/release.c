@@ -125,7 +125,7 @@ static void release__against_registering_threads__none_left(const void *unused)
 static void release__against_registering_threads__none_left_often(const void *unused)
 {
 	(void)unused;
-	race_rounds(60);
+	race_rounds(30);
 }
 
 /* Proves: RELEASE may be repeated, and closes the way in for good. */

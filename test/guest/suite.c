@@ -20,7 +20,7 @@
 #include "suite.h"
 
 /* After this a case is killed; one that may take long, later. */
-#define CASE_LIMIT_MS 150000
+#define CASE_LIMIT_MS 300000
 #define EXTRA_LIMIT_MS 1500000
 
 const char *suite_fs[2] = { "/mnt/pmem", "/mnt/pmem2" };
