@@ -11,9 +11,11 @@
 #define DEFAULT_PORT "7174"
 #define DEFAULT_SIZE 64 /* as rping */
 #define SIZE_LIMIT (64 << 20)
+#define BUDGET_LIMIT_MS 60000
 
 static const char usage_text[] =
-	"usage: md_ping -s -a ADDRESS -f FILE [--offset N] [--length N] [OPTION]...\n"
+	"usage: md_ping -s -a ADDRESS -f FILE [--offset N] [--length N] [--budget N]\n"
+	"               [OPTION]...\n"
 	"       md_ping -c -a ADDRESS [OPTION]...\n"
 	"  -s             server; its buffer is a range of FILE\n"
 	"  -c             client\n"
@@ -27,7 +29,8 @@ static const char usage_text[] =
 	"  -d             tell what happens\n"
 	"  -f FILE        server: file on a DAX file system, made or extended if need be\n"
 	"  --offset N     server: where in the file (0), a multiple of the page size\n"
-	"  --length N     server: bytes (SIZE)\n";
+	"  --length N     server: bytes (SIZE)\n"
+	"  --budget N     server: ms that a break waits for the client (250)\n";
 
 static __attribute__((noreturn)) void usage(const char *what)
 {
@@ -68,6 +71,8 @@ static void check(struct options *opt)
 		usage("the server needs -f");
 	if (opt->size < PING_MIN_SIZE || opt->size > SIZE_LIMIT)
 		usage("-S is too small or too large");
+	if (opt->budget_ms > BUDGET_LIMIT_MS)
+		usage("--budget is too large");
 	opt->data_port = port_after(opt->port);
 	if (!opt->length)
 		opt->length = opt->size;
@@ -80,6 +85,7 @@ void parse_options(struct options *opt, int argc, char **argv)
 	static const struct option options[] = {
 		{ "offset", required_argument, NULL, 'o' },
 		{ "length", required_argument, NULL, 'l' },
+		{ "budget", required_argument, NULL, 'b' },
 		{},
 	};
 	int c;
@@ -122,6 +128,9 @@ void parse_options(struct options *opt, int argc, char **argv)
 			break;
 		case 'l':
 			opt->length = number(optarg, "--length wants a number");
+			break;
+		case 'b':
+			opt->budget_ms = number(optarg, "--budget wants a number");
 			break;
 		default:
 			usage("unknown option");

@@ -22,6 +22,7 @@ struct options {
 	const char *file;
 	off_t offset;
 	size_t length;
+	unsigned long budget_ms; /* of a break for the client; 0: the library's */
 };
 
 /* Exits on wrong usage. */

@@ -115,6 +115,10 @@ static int lease(struct server *s)
 static int start(struct server *s)
 {
 	const struct options *opt = s->opt;
+	const struct md_context_attr attr = {
+		.size = sizeof(attr),
+		.drain_budget_ms = opt->budget_ms,
+	};
 
 	if (open_file(s))
 		return -1;
@@ -123,7 +127,7 @@ static int start(struct server *s)
 		perror("md_ping: listen");
 		return -1;
 	}
-	s->ctx = md_open(NULL);
+	s->ctx = md_open(&attr);
 	if (!s->ctx || lease(s))
 		return fail("start");
 	s->sessions = md_listen(s->ctx, opt->addr, opt->port, NULL);

@@ -16,7 +16,8 @@ port=7400
 # shellcheck source=test/guest/link_lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/link_lib.sh"
 
-# begin CASE COUNT: node 0 serves, node 1 pings so often; both are at it afterwards
+# begin CASE COUNT [MS]: node 0 serves, with a drain budget of so many ms; node 1 pings
+# so often; both are at it afterwards
 begin()
 {
 	case=link_${sides[MD_NODE]}__$1
@@ -25,7 +26,7 @@ begin()
 	if ((MD_NODE == 0)); then
 		file=/mnt/pmem/ping.$port
 		"$md_ping" -s -a "$MD_ADDR" -p "$port" -f "$file" -S $size -V -d \
-			>"$tmp/server" 2>&1 &
+			--budget "${3-250}" >"$tmp/server" 2>&1 &
 		server=$!
 		soon 30 grep -q 'granted\|has a connection' "$tmp/server" ||
 			not_ok "no peer came: $(tail -n 1 "$tmp/server")"
@@ -70,7 +71,7 @@ client_ends()
 
 # Node 0: breaks come while the other machine pings.
 # Proves: its connection lives through them, and every byte is right.
-begin breaks__no_connection_lost 600
+begin breaks__no_connection_lost 600 12000
 if ((MD_NODE == 0)); then
 	until gone "$server"; do
 		change
