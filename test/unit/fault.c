@@ -21,6 +21,7 @@ struct fault_sys fault_sys;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int countdown; /* calls until one fails; 0: none does */
 static enum fault_kind kind;
+static const char *only; /* NULL: any call */
 static const char *fired;
 static int fired_error;
 static pthread_t fired_in;
@@ -134,14 +135,25 @@ static void __attribute__((constructor)) prepare_for_fork(void)
 
 /* ---- the test's side ----------------------------------------------------- */
 
-void fault_arm(unsigned int nth, enum fault_kind which)
+static void arm(unsigned int nth, enum fault_kind which, const char *name)
 {
 	pthread_mutex_lock(&lock);
 	countdown = nth;
 	kind = which;
+	only = name;
 	fired = NULL;
 	fired_error = 0;
 	pthread_mutex_unlock(&lock);
+}
+
+void fault_arm(unsigned int nth, enum fault_kind which)
+{
+	arm(nth, which, NULL);
+}
+
+void fault_arm_call(const char *name, enum fault_kind which)
+{
+	arm(1, which, name);
 }
 
 void fault_disarm(void)
@@ -254,6 +266,8 @@ bool fault__fails(const char *name, int error, bool interrupted)
 	failure = force(name);
 	if (kind == FAULT_EINTR)
 		error = interrupted ? EINTR : NEVER;
+	if (only && strcmp(only, name))
+		error = NEVER;
 	if (!failure && error && countdown && !--countdown) {
 		failure = fired_error = error;
 		fired = name;

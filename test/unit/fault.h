@@ -24,6 +24,9 @@ enum fault_kind {
 /* From now on, in any thread, the @nth call that can (1: the next) fails. */
 void fault_arm(unsigned int nth, enum fault_kind kind);
 
+/* From now on, in any thread, the next call of that name fails. */
+void fault_arm_call(const char *name, enum fault_kind kind);
+
 /* Let no call fail any more, forced ones included. */
 void fault_disarm(void);
 

@@ -100,6 +100,22 @@ static void fcntl_lease__each_call_interrupted__restored(void)
 	each_call(scenario_leased_by_fcntl, FAULT_EINTR, 10);
 }
 
+/* Which of all the calls this thread's is, or whether it comes to it, is chance. */
+static void fcntl_lease__watch_interrupted__restored(void)
+{
+	bool fired = false;
+
+	for (int i = 0; i < 100 && !fired; i++) {
+		scenario_prepare();
+		fault_arm_call("sigtimedwait", FAULT_EINTR);
+		scenario_leased_by_fcntl();
+		fired = fault_fired();
+		scenario_check_rest();
+	}
+	fault_disarm();
+	CU_ASSERT(fired);
+}
+
 static void query__each_call_interrupted__answers(void)
 {
 	each_call(scenario_asked, FAULT_EINTR, 2);
@@ -181,6 +197,7 @@ static const struct unit_case cases[] = {
 	UNIT_CASE(fork__each_call_fails__parent_goes_on),
 	UNIT_CASE(release__each_call_interrupted__restored),
 	UNIT_CASE(fcntl_lease__each_call_interrupted__restored),
+	UNIT_CASE(fcntl_lease__watch_interrupted__restored),
 	UNIT_CASE(query__each_call_interrupted__answers),
 	UNIT_CASE(fork__each_call_interrupted__goes_on),
 	UNIT_CASE(devdax__each_call_fails__restored_or_lost),
