@@ -26,7 +26,7 @@ esac
 cmake --preset coverage >/dev/null
 cmake --build "$build" -j2 >/dev/null
 find "$build" -name '*.gcda' -delete
-ctest --test-dir "$build" -j6 --output-on-failure
+ctest --test-dir "$build" -j3 --output-on-failure
 
 # A header has its lines in several objects: one that ran in any of them did.
 gcov --stdout "$build"/src/lib/CMakeFiles/objects.dir/*.gcda | awk \

@@ -150,7 +150,7 @@ unit()
 
 unit_tests()
 {
-	ctest --test-dir "$1" -V -j6 | sed -E 's/^[0-9]+: (skip .* - )/\1/'
+	ctest --test-dir "$1" -V -j3 | sed -E 's/^[0-9]+: (skip .* - )/\1/'
 }
 
 # build PRESET DIR [CMAKE OPTION]...

@@ -16,8 +16,6 @@
 #include "ops.h"
 #include "suite.h"
 
-static const unsigned int some = 600, many = 10000; /* cycles */
-
 #define PEERS 2
 #define LENGTH (128 * KIB)
 #define BUDGET_MS 3000
@@ -33,6 +31,8 @@ static const unsigned int some = 600, many = 10000; /* cycles */
 #define ANONYMOUS_MAX_KIB 128
 #define HEAP_MAX 8192
 #define RESERVED_MAX_KIB 256 /* of addresses: a heap may grow once */
+
+static const unsigned int some = 600, many = 10000; /* cycles */
 
 struct memory {
 	long kernel;	/* KiB */
