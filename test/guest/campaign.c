@@ -127,21 +127,33 @@ static void campaign(const void *arg)
 		.name = #fn "__streamed_to__" #n "_times_no_byte_astray", .run = campaign,         \
 		.arg = &(const struct campaign){ fn, only_reflink, n }, .flags = flag              \
 	}
+#define BREAKER_SHORT(fn) CAMPAIGN(fn, false, 2, 0), CAMPAIGN(fn, false, 200, SUITE_EXTRA)
 #define BREAKER(fn) CAMPAIGN(fn, false, 2, SUITE_LONG), CAMPAIGN(fn, false, 200, SUITE_EXTRA)
 #define BREAKER_REFLINK(fn) CAMPAIGN(fn, true, 2, SUITE_LONG), CAMPAIGN(fn, true, 200, SUITE_EXTRA)
 
 static const struct suite_case cases[] = {
-	BREAKER(truncate_to_zero),     BREAKER(truncate_inside),
-	BREAKER(truncate_outside),     BREAKER(truncate_up),
-	BREAKER(cut_and_extend),       BREAKER(open_trunc),
-	BREAKER(punch_inside),	       BREAKER(punch_outside),
-	BREAKER(zero_inside),	       BREAKER(collapse_inside),
-	BREAKER(insert_inside),	       BREAKER(unshare_inside),
-	BREAKER(allocate_beyond),      BREAKER(write_inside),
-	BREAKER(write_outside),	       BREAKER(write_beyond),
-	BREAKER_REFLINK(reflink_from), BREAKER_REFLINK(reflink_onto),
-	BREAKER_REFLINK(copy_onto),    BREAKER_REFLINK(dedupe_from),
-	BREAKER_REFLINK(dedupe_onto),  {},
+	BREAKER_SHORT(truncate_to_zero),
+	BREAKER(truncate_inside),
+	BREAKER(truncate_outside),
+	BREAKER(truncate_up),
+	BREAKER(cut_and_extend),
+	BREAKER(open_trunc),
+	BREAKER_SHORT(punch_inside),
+	BREAKER(punch_outside),
+	BREAKER(zero_inside),
+	BREAKER(collapse_inside),
+	BREAKER(insert_inside),
+	BREAKER(unshare_inside),
+	BREAKER(allocate_beyond),
+	BREAKER(write_inside),
+	BREAKER(write_outside),
+	BREAKER(write_beyond),
+	BREAKER_REFLINK(reflink_from),
+	BREAKER_REFLINK(reflink_onto),
+	BREAKER_REFLINK(copy_onto),
+	BREAKER_REFLINK(dedupe_from),
+	BREAKER_REFLINK(dedupe_onto),
+	{},
 };
 
 int main(int argc, char **argv)

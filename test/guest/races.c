@@ -148,9 +148,9 @@ static void mover__at_each_step__through_or_told(const void *arg)
 	CHECK(sum.refused + sum.before && sum.told);
 }
 
-#define MOVER(fn, ...)                                                                             \
+#define MOVER(fn, flag, ...)                                                                       \
 	{                                                                                          \
-		.name = #fn "__at_each_step_of_lease__through_or_told", .flags = SUITE_LONG,       \
+		.name = #fn "__at_each_step_of_lease__through_or_told", .flags = flag,             \
 		.run = mover__at_each_step__through_or_told, .arg = &(const struct mover)          \
 		{                                                                                  \
 			.op = fn, __VA_ARGS__                                                      \
@@ -158,11 +158,11 @@ static void mover__at_each_step__through_or_told(const void *arg)
 	}
 
 static const struct suite_case cases[] = {
-	MOVER(truncate_to_zero),
-	MOVER(write_inside),
-	MOVER(punch_inside),
-	MOVER(reflink_from, .reflink = true),
-	MOVER(swap_with_twin, .swaps = true),
+	MOVER(truncate_to_zero, 0),
+	MOVER(write_inside, SUITE_LONG),
+	MOVER(punch_inside, SUITE_LONG),
+	MOVER(reflink_from, SUITE_LONG, .reflink = true),
+	MOVER(swap_with_twin, SUITE_LONG, .swaps = true),
 	{},
 };
 
