@@ -71,8 +71,6 @@ static void check(struct options *opt)
 		usage("the server needs -f");
 	if (opt->size < PING_MIN_SIZE || opt->size > SIZE_LIMIT)
 		usage("-S is too small or too large");
-	if (opt->budget_ms > BUDGET_LIMIT_MS)
-		usage("--budget is too large");
 	opt->data_port = port_after(opt->port);
 	if (!opt->length)
 		opt->length = opt->size;
@@ -131,6 +129,8 @@ void parse_options(struct options *opt, int argc, char **argv)
 			break;
 		case 'b':
 			opt->budget_ms = number(optarg, "--budget wants a number");
+			if (!opt->budget_ms || opt->budget_ms > BUDGET_LIMIT_MS)
+				usage("--budget is too small or too large");
 			break;
 		default:
 			usage("unknown option");

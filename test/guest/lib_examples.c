@@ -234,6 +234,7 @@ static void lib_md_ping__wrong_usage__is_2(const void *unused)
 		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--length", "-1" } },
 		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--length", "10" } },
 		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--budget", "60001" } },
+		{ .argv = { MD_PING, "-s", "-a", "1.2.3.4", "-f", "x", "--budget", "0" } },
 		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "-x" } },
 		{ .argv = { MD_PING, "-c", "-a", "1.2.3.4", "more" } },
 	};
