@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "fixture.h"
 
 #define FEW 511 /* the most that are left to one thread */
@@ -45,36 +46,36 @@ static void check_and_end(unsigned int n)
 /* ---- who does it ----------------------------------------------------------- */
 
 static atomic_uint deregs, elsewhere;
-static pthread_t first;
-static pthread_mutex_t first_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_t service; /* who runs the break */
+static bool waited;	  /* the service has */
 
 /*
- * The first one waits until another thread is at it, too, but not for ever; and that one
+ * The service waits until another thread is at it, too, but not for ever; and that one
  * then takes so long that it comes late where it is not waited for.
  */
 static void count_threads(void)
 {
 	struct timespec nap = { .tv_nsec = 1000000 };
-	unsigned int before = atomic_fetch_add(&deregs, 1);
-	bool other;
 
-	pthread_mutex_lock(&first_lock);
-	if (!before)
-		first = pthread_self();
-	other = before && !pthread_equal(first, pthread_self());
-	pthread_mutex_unlock(&first_lock);
-	if (!atomic_fetch_add(&elsewhere, other) && other)
-		usleep(100000);
-	for (int naps = 0; !before && !atomic_load(&elsewhere) && naps < 200; naps++)
+	atomic_fetch_add(&deregs, 1);
+	if (!pthread_equal(service, pthread_self())) {
+		if (!atomic_fetch_add(&elsewhere, 1))
+			usleep(100000);
+		return;
+	}
+	for (int naps = 0; !waited && !atomic_load(&elsewhere) && naps < 200; naps++)
 		nanosleep(&nap, NULL);
+	waited = true;
 }
 
-/* How many regions were deregistered by other threads than the first one. */
+/* How many regions were deregistered by other threads than the service. */
 static unsigned int break_and_count(unsigned int n)
 {
 	reg_all(n);
 	atomic_store(&deregs, 0);
 	atomic_store(&elsewhere, 0);
+	service = threaded ? ctx->thread : pthread_self();
+	waited = false;
 	fake_verbs_at_dereg(count_threads);
 	break_and_release();
 	fake_verbs_at_dereg(NULL);

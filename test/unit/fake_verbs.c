@@ -161,27 +161,30 @@ void fake_verbs_reset(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static void set_failure(struct failure *f, unsigned int nth, unsigned int times, int error)
+void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error)
 {
 	pthread_mutex_lock(&lock);
-	*f = (struct failure){ nth - 1, times, error };
+	reg_failure = (struct failure){ nth - 1, times, error };
 	pthread_mutex_unlock(&lock);
 }
 
-void fake_verbs_fail_reg(unsigned int nth, unsigned int times, int error)
+/* @rkey: of the only region that it is for; 0: for any. */
+static void set_dereg_failure(uint32_t rkey, unsigned int nth, unsigned int times, int error)
 {
-	set_failure(&reg_failure, nth, times, error);
+	pthread_mutex_lock(&lock);
+	failing_rkey = rkey;
+	dereg_failure = (struct failure){ nth - 1, times, error };
+	pthread_mutex_unlock(&lock);
 }
 
 void fake_verbs_fail_dereg(unsigned int nth, unsigned int times, int error)
 {
-	set_failure(&dereg_failure, nth, times, error);
+	set_dereg_failure(0, nth, times, error);
 }
 
 void fake_verbs_fail_dereg_of(uint32_t rkey, unsigned int times, int error)
 {
-	failing_rkey = rkey;
-	set_failure(&dereg_failure, 1, times, error);
+	set_dereg_failure(rkey, 1, times, error);
 }
 
 void fake_verbs_fail_modify(int error)

@@ -182,6 +182,7 @@ static void get__more_threads_than_slots__sum_is_right(void)
 }
 
 /* ---- without a barrier ---------------------------------------------------- */
+
 static void *shut_denied(void *arg)
 {
 	int *error = arg;

@@ -196,6 +196,7 @@ static void stress__naive_guard__is_found_out(void)
 #define NEEDS_BARRIER true
 #endif
 #define SECONDS 5 /* some 100000 moments, where two threads have a processor each */
+#define MOMENTS_MIN 10000
 #define OVER UINT_MAX
 
 static struct {
@@ -282,7 +283,7 @@ static unsigned int first_unseen(void (*shut)(struct md__guard *g, int error), u
 	pthread_t user = begin_moments(get_at_each_moment);
 	unsigned int found = 0;
 
-	for (unsigned int i = 1; !found && md__now() < end; i++) {
+	for (unsigned int i = 1; !found && (i <= MOMENTS_MIN || md__now() < end); i++) {
 		bool seen;
 
 		md__guard_open(&guard);
@@ -329,7 +330,7 @@ static void put__while_another_is_put__one_wakes(void)
 	pthread_t user = begin_moments(put_at_each_moment);
 	unsigned int lost = 0;
 
-	for (unsigned int i = 1; md__now() < end; i++) {
+	for (unsigned int i = 1; i <= MOMENTS_MIN || md__now() < end; i++) {
 		md__guard_open(&guard);
 		md__guard_get(&guard);
 		md__guard_get(&guard);
