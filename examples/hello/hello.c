@@ -58,6 +58,7 @@ static void write_line(const char *addr)
 	struct target target;
 	struct ibv_mr *mr;
 	struct conn c;
+	char none;
 
 	for (int tries = 1; conn_connect(&c, addr, PORT); tries++) {
 		MUST(errno == ECONNREFUSED && tries < 50); /* not listening yet? */
@@ -68,6 +69,8 @@ static void write_line(const char *addr)
 	from.lkey = mr->lkey;
 	MUST(!conn_post_rdma(&c, IBV_WR_RDMA_WRITE, &from, target.addr, target.rkey));
 	MUST(!conn_reap(&c, 1) && !conn_send(&c, "", 1));
+	/* The holder hangs up: till then its own message may have to be sent again. */
+	MUST(conn_wait(&c, &none, sizeof(none)) && errno == ENOTCONN);
 	ibv_dereg_mr(mr);
 	conn_close(&c);
 }
