@@ -8,11 +8,12 @@
 #             memory, guests that are joined, coverage, valgrind, the largest
 #             searches of the model, packages, the harness's own test, checkpatch
 #             (which has to be fetched), all but one demo
-# --long      and what test/guest/run-all.sh has for it, and on each kernel all that
-#             otherwise one of them has; more than an hour more
+# --long      and what test/guest/run-all.sh has for it, on each kernel all that
+#             otherwise one of them has, and a guest that builds the module by DKMS;
+#             more than an hour more
 # --kernel K  boot guests with that kernel only, not with each that
-#             test/vm/kernel.sh knows. Of several, only the first has the guests'
-#             part of what --quick leaves out, and only the last has DKMS
+#             test/vm/kernel.sh knows. Of several, only the first has the guest cases
+#             marked as long, and only the last the other guests that --quick leaves out
 # --native    no guests: run their suites on this machine. It has a loaded
 #             mapdirect module and an RDMA device; tell by the environment
 #               MD_ADDR   the address of the RDMA device's network interface
@@ -230,7 +231,10 @@ if ! ((${#native[@]})); then
 	# Guests wait a lot: most of what follows runs beside them.
 	for kernel in "${kernels[@]}"; do
 		depth=("${quick[@]}" "${long[@]}")
-		[[ $kernel == "${kernels[0]}" || ${depth[*]} ]] || depth=(--quick)
+		if ((!${#depth[@]})); then
+			[[ $kernel == "${kernels[0]}" ]] || depth+=(--without long)
+			[[ $kernel == "${kernels[-1]}" ]] || depth+=(--without large)
+		fi
 		start "guest-$kernel" bash test/guest/run-all.sh --kernel "$kernel" "${depth[@]}"
 	done
 fi
@@ -260,21 +264,20 @@ elif ((${#quick[@]})); then
 	step demo bash examples/demo.sh --kernel "${kernels[0]}"
 	finish_each suite guest
 else
-	chosen=("${kernels[-1]}")
-	((!${#long[@]})) || chosen=("${kernels[@]}")
 	suite install bash test/install.sh
 	suite clean bash test/clean.sh "${kernels[@]/#/--kernel=}"
 	step checkpatch bash test/vm/checkpatch.sh
-	# Two that compile would more than double each other's time, and guests that are
-	# joined (test/guest/run-all.sh) are not to wait for a compiler.
-	for kernel in "${chosen[@]}"; do
-		suite "dkms-$kernel" flock build/.pair bash test/dkms.sh --kernel "$kernel"
-	done
 	finish_each suite guest
 	for kernel in "${kernels[@]}"; do # they write to the same place
 		step "demo-$kernel" bash examples/demo.sh --kernel "$kernel"
 	done
 	suite vm bash test/vm/selftest.sh --kernel "${kernels[0]}"
+	if ((${#long[@]})); then
+		# Two that compile would more than double each other's time.
+		for kernel in "${kernels[@]}"; do
+			suite "dkms-$kernel" bash test/dkms.sh --kernel "$kernel"
+		done
+	fi
 fi
 
 echo "$SECONDS s in all"

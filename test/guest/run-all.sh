@@ -2,9 +2,14 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Run the guest suites, in as few guests as their needs allow.
 #
-#   bash test/guest/run-all.sh [--quick | --long] [--kernel K | --native]
+#   bash test/guest/run-all.sh [--quick | --without PART | --long]
+#                              [--kernel K | --native]
 #
-# --quick     without the cases that are marked as long
+# --quick     without either of these parts
+# --without long
+#             without the cases that are marked as long, in ordinary guests
+# --without large
+#             without the guest with large memory, and those that are joined
 # --long      and 200 runs of every breaker against a peer that writes, 400 more kills
 #             of a holder, a log in 200 breaks whose sides are killed 20 times, and
 #             memory over 10000 recalls
@@ -22,6 +27,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 programs=build/release/test/guest
 options=()
 with_long=
+with_large=1
 kernel=()
 native=
 passed=0
@@ -140,7 +146,14 @@ boot_pair()
 
 while (($#)); do
 	case $1 in
-	--quick)	options=(--quick) ;;
+	--quick)	options=(--quick) with_large= ;;
+	--without)
+		case ${2-} in
+		long)	options=(--quick) ;;
+		large)	with_large= ;;
+		*)	echo "run-all: --without long, or --without large" >&2; exit 2 ;;
+		esac
+		shift ;;
 	--long)		with_long=1 ;;
 	--native)	native=1 ;;
 	--kernel)	kernel=(--kernel "${2-}"); shift || break ;;
@@ -178,7 +191,8 @@ else
 		--allow-kernel-line "$refused" -- "${testing[@]}"
 	MD_TEST_SCRATCH=/dev/pmem1 \
 		boot warned 900 --allow-kernel-line "$warning" -- "${warned[@]}"
-	if ((!${#options[@]})); then
+	if [[ $with_large ]]; then
+		options=() # nothing of it is short
 		boot large 1350 --pmem-size 4G -- "${large[@]}"
 		boot_pair link 900 bash test/guest/link.sh build/release/examples
 		boot_pair link_log 900 bash test/guest/link_log.sh build/release/examples
