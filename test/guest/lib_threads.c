@@ -16,8 +16,9 @@
 #define LENGTH MIB
 /* With less, the map is rarely there to be broken. */
 #define PAUSE_US 40000
-/* As long as a thread may be kept from running on a busy machine. */
+/* As long as a thread may be kept from running on a busy machine, and who changes the file. */
 #define DRAIN_MS 5000
+#define RESTORE_MS SUITE_WAIT_MS
 #define BREAKS_MIN 3
 
 static const struct vandal_change changes[] = {
@@ -162,7 +163,7 @@ static void break__many_threads__nobody_hurt(const void *arg)
 
 	holder_file(&s.lib.file, suite_fs[0], "leased", FILE_SIZE);
 	v = vandal_start(s.lib.file.path, changes, PAUSE_US, suite_fs[0]);
-	s.lib.ctx = lib_context(0, DRAIN_MS, 0);
+	s.lib.ctx = lib_context(0, DRAIN_MS, RESTORE_MS);
 	lib_take(&s.lib, 0, LENGTH, MD_MAP_RESTORE | MD_MAP_ALLOCATE);
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, work[i], &s), 0);
