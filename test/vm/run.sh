@@ -38,11 +38,17 @@
 #
 # MD_VM_MEM (default 2G) is the memory of the guest without the NVDIMMs.
 # MD_VM_ACCEL is kvm or tcg (default: what accel.sh finds to work).
+# MD_VM_CMDLINE is added to the kernel's command line.
+#
+# A kernel that dies before anything of ours has begun is booted once more: an
+# emulated CPU may come to an int3 by which the kernel is just changing its code
+# (text_poke_bp()) after the kernel has done with it, and that is an oops.
 #
 # Exit code: COMMAND's (128+N if signal N killed it);
 #   3    the kernel log has a report that was not declared, or lacks one that was
 #   124  the time was over
 #   125  no guest, or the guest died without a word
+#   126  with --member: the kernel died before anything of ours had begun
 #   137  SIGUSR1 asked for the guest's death, as pair.pl does; a report that was
 #        declared may then be lacking
 # Nothing outlives this script, however it ends: the guest gets a signal when
@@ -73,6 +79,7 @@ fail()
 	exit 125
 }
 
+arguments=("$@")
 while (($#)); do
 	case "$1" in
 	--testing)	testing=(--testing); shift; continue ;;
@@ -195,7 +202,8 @@ memory()
 
 token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 cmdline=(console=ttyS0 panic=-1 oops=panic mitigations=off
-	printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=60)
+	printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=60
+	${MD_VM_CMDLINE:+"$MD_VM_CMDLINE"})
 accel=${MD_VM_ACCEL:-$(bash "$here/accel.sh" --kernel "$kernel")}
 # On a busy host the emulated timer is late, and the kernel takes it for broken.
 [[ $accel == kvm ]] || cmdline+=(tsc=unstable no_timer_check)
@@ -313,4 +321,11 @@ if ((ended == 124 || ended == 137)); then
 fi
 say "the guest died before the command ended; its last words in the kernel log:"
 tail -n 50 "$log" >&2
+if ! grep -qa 'mapdirect guest: begins' "$log"; then
+	[[ ! $member ]] || exit 126
+	if [[ ! ${MD_VM_AGAIN-} ]]; then
+		say "nothing of ours had begun: booting it once more"
+		MD_VM_AGAIN=1 exec bash "$0" "${arguments[@]}"
+	fi
+fi
 exit $((judged ? judged : 125))

@@ -5,8 +5,8 @@
 #   bash test/vm/selftest.sh [run.sh OPTION]...
 #
 # Options such as --no-module or --kernel K go to each run.sh and pair.sh. Eight
-# guests are booted, up to three at once, one of them twice, and seven more are
-# killed while they boot.
+# guests are booted, up to three at once, one of them twice, and thirteen more are
+# killed, or die, while they boot.
 # shellcheck disable=SC2016,SC2317 # the guest expands; check() calls
 set -euo pipefail
 
@@ -173,6 +173,15 @@ check killed__nothing_runs killed kill KILL run.sh 1
 check pair_terminated__nothing_runs killed term TERM pair.sh 2
 check pair_terminated__143 code term 143
 check pair_killed__nothing_runs killed pair_kill KILL pair.sh 2
+
+# A kernel that dies as it boots, with nothing of ours begun, gets one more try.
+
+MD_VM_CMDLINE=rdinit=/none run dies --time 60 -- true
+check kernel_dies__3 code dies 3
+check kernel_dies__booted_twice is "$(grep -c 'last words' "$tmp/dies.err")" 2
+MD_VM_CMDLINE=rdinit=/none pair pair_dies --time 60 -- true
+check pair_kernels_die__126 code pair_dies 126
+check pair_kernels_die__booted_twice is "$(grep -c 'last words' "$tmp/pair_dies.err")" 4
 
 # Without a guest: a size that would leave part of the NVDIMM without pages.
 
