@@ -23,5 +23,5 @@ if ! { cmake --preset release && cmake --build --preset release; } \
 fi
 exec {lock}>&-
 echo "booting ..."
-exec bash test/vm/run.sh "$@" --time 200 --out build/demo -- \
+exec bash test/vm/run.sh "$@" --time 400 --out build/demo -- \
 	bash examples/demo/play.sh "$PWD/build/release/examples"
