@@ -16,7 +16,7 @@
 #define LENGTH MIB
 /* With less, the map is rarely there to be broken. */
 #define PAUSE_US 40000
-/* As long as a thread may be kept from running on a busy machine, and who changes the file. */
+/* On a busy machine that long a thread may be kept from running; and who changes the file. */
 #define DRAIN_MS 5000
 #define RESTORE_MS SUITE_WAIT_MS
 #define BREAKS_MIN 3
